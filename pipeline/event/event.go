@@ -88,7 +88,7 @@ func (e *Event) Validate(now time.Time) error {
 		return &FieldError{"action", "want one of songPlayed, artistFollowed, songHearted"}
 	case !ValidUser(e.User):
 		return &FieldError{"user", "want 1–64 of A–Z a–z 0–9 . _ -"}
-	case !valid(e.Object, 128, true):
+	case !ValidObject(e.Object):
 		return &FieldError{e.objectField(), "want 1–128 of A–Z a–z 0–9 . _ : -"}
 	case e.Time.Before(time.Unix(0, 0)):
 		return &FieldError{"time", "want an RFC 3339 time after 1970"}
@@ -112,6 +112,9 @@ func (e *Event) objectField() string {
 
 // ValidUser reports whether a listener's id may become part of a key: 1–64 of [A-Za-z0-9._-].
 func ValidUser(user string) bool { return valid(user, 64, false) }
+
+// ValidObject reports whether a track's or an artist's id may become part of a key: 1–128 of [A-Za-z0-9._:-].
+func ValidObject(id string) bool { return valid(id, 128, true) }
 
 func valid(s string, most int, colon bool) bool {
 	if s == "" || len(s) > most {

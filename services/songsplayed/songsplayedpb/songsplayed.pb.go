@@ -80,7 +80,7 @@ type Action struct {
 	User  string                 `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
 	// A track's id when played or hearted, an artist's when followed.
 	Object string `protobuf:"bytes,3,opt,name=object,proto3" json:"object,omitempty"`
-	// To the millisecond.
+	// Milliseconds since 1970, 0 to 9999999999999.
 	TimeMs        int64 `protobuf:"varint,4,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -306,8 +306,10 @@ func (x *ListPlaysRequest) GetDistinctTracks() bool {
 }
 
 type ListPlaysResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Plays         []*Play                `protobuf:"bytes,1,rep,name=plays,proto3" json:"plays,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Plays []*Play                `protobuf:"bytes,1,rep,name=plays,proto3" json:"plays,omitempty"`
+	// True when the service stopped after the newest 100,000 rows with fewer plays than wanted: there may be more.
+	Truncated     bool `protobuf:"varint,2,opt,name=truncated,proto3" json:"truncated,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -347,6 +349,13 @@ func (x *ListPlaysResponse) GetPlays() []*Play {
 		return x.Plays
 	}
 	return nil
+}
+
+func (x *ListPlaysResponse) GetTruncated() bool {
+	if x != nil {
+		return x.Truncated
+	}
+	return false
 }
 
 type Play struct {
@@ -407,7 +416,9 @@ type CountPlaysRequest struct {
 	Start *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=start,proto3" json:"start,omitempty"`
 	End   *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=end,proto3" json:"end,omitempty"`
 	// How many tracks and how many artists at most; 0 means 100, at most 1,000.
-	PageSize      int32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageSize int32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// Only tracks are wanted; the catalogue is not asked.
+	TracksOnly    bool `protobuf:"varint,5,opt,name=tracks_only,json=tracksOnly,proto3" json:"tracks_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -468,6 +479,13 @@ func (x *CountPlaysRequest) GetPageSize() int32 {
 		return x.PageSize
 	}
 	return 0
+}
+
+func (x *CountPlaysRequest) GetTracksOnly() bool {
+	if x != nil {
+		return x.TracksOnly
+	}
+	return false
 }
 
 type CountPlaysResponse struct {
@@ -601,10 +619,12 @@ func (x *Count) GetLastMs() int64 {
 }
 
 type ListHeartsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	User          string                 `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
-	End           *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=end,proto3" json:"end,omitempty"`
-	PageSize      int32                  `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	User  string                 `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	// Unset: no end. Excluded.
+	End *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=end,proto3" json:"end,omitempty"`
+	// At most 10,000; 0 means 1,000.
+	PageSize      int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -661,8 +681,11 @@ func (x *ListHeartsRequest) GetPageSize() int32 {
 }
 
 type ListHeartsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Hearts        []*Play                `protobuf:"bytes,1,rep,name=hearts,proto3" json:"hearts,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The time is that of the track's newest heart.
+	Hearts []*Play `protobuf:"bytes,1,rep,name=hearts,proto3" json:"hearts,omitempty"`
+	// As in ListPlaysResponse.
+	Truncated     bool `protobuf:"varint,2,opt,name=truncated,proto3" json:"truncated,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -704,11 +727,20 @@ func (x *ListHeartsResponse) GetHearts() []*Play {
 	return nil
 }
 
+func (x *ListHeartsResponse) GetTruncated() bool {
+	if x != nil {
+		return x.Truncated
+	}
+	return false
+}
+
 type ListFollowsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	User          string                 `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
-	End           *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=end,proto3" json:"end,omitempty"`
-	PageSize      int32                  `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	User  string                 `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	// Unset: no end. Excluded.
+	End *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=end,proto3" json:"end,omitempty"`
+	// At most 10,000; 0 means 1,000.
+	PageSize      int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -765,8 +797,11 @@ func (x *ListFollowsRequest) GetPageSize() int32 {
 }
 
 type ListFollowsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Follows       []*Follow              `protobuf:"bytes,1,rep,name=follows,proto3" json:"follows,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The time is that of the artist's newest follow.
+	Follows []*Follow `protobuf:"bytes,1,rep,name=follows,proto3" json:"follows,omitempty"`
+	// As in ListPlaysResponse.
+	Truncated     bool `protobuf:"varint,2,opt,name=truncated,proto3" json:"truncated,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -806,6 +841,13 @@ func (x *ListFollowsResponse) GetFollows() []*Follow {
 		return x.Follows
 	}
 	return nil
+}
+
+func (x *ListFollowsResponse) GetTruncated() bool {
+	if x != nil {
+		return x.Truncated
+	}
+	return false
 }
 
 type Follow struct {
@@ -878,17 +920,20 @@ const file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDesc = "" +
 	"\x05start\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05start\x12,\n" +
 	"\x03end\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x03end\x12\x1b\n" +
 	"\tpage_size\x18\x04 \x01(\x05R\bpageSize\x12'\n" +
-	"\x0fdistinct_tracks\x18\x05 \x01(\bR\x0edistinctTracks\"H\n" +
+	"\x0fdistinct_tracks\x18\x05 \x01(\bR\x0edistinctTracks\"f\n" +
 	"\x11ListPlaysResponse\x123\n" +
-	"\x05plays\x18\x01 \x03(\v2\x1d.homefeed.songsplayed.v1.PlayR\x05plays\"5\n" +
+	"\x05plays\x18\x01 \x03(\v2\x1d.homefeed.songsplayed.v1.PlayR\x05plays\x12\x1c\n" +
+	"\ttruncated\x18\x02 \x01(\bR\ttruncated\"5\n" +
 	"\x04Play\x12\x14\n" +
 	"\x05track\x18\x01 \x01(\tR\x05track\x12\x17\n" +
-	"\atime_ms\x18\x02 \x01(\x03R\x06timeMs\"\xa4\x01\n" +
+	"\atime_ms\x18\x02 \x01(\x03R\x06timeMs\"\xc5\x01\n" +
 	"\x11CountPlaysRequest\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x120\n" +
 	"\x05start\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05start\x12,\n" +
 	"\x03end\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x03end\x12\x1b\n" +
-	"\tpage_size\x18\x04 \x01(\x05R\bpageSize\"\xa4\x01\n" +
+	"\tpage_size\x18\x04 \x01(\x05R\bpageSize\x12\x1f\n" +
+	"\vtracks_only\x18\x05 \x01(\bR\n" +
+	"tracksOnly\"\xa4\x01\n" +
 	"\x12CountPlaysResponse\x126\n" +
 	"\x06tracks\x18\x01 \x03(\v2\x1e.homefeed.songsplayed.v1.CountR\x06tracks\x128\n" +
 	"\aartists\x18\x02 \x03(\v2\x1e.homefeed.songsplayed.v1.CountR\aartists\x12\x1c\n" +
@@ -901,15 +946,17 @@ const file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDesc = "" +
 	"\x11ListHeartsRequest\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x12,\n" +
 	"\x03end\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x03end\x12\x1b\n" +
-	"\tpage_size\x18\x03 \x01(\x05R\bpageSize\"K\n" +
+	"\tpage_size\x18\x03 \x01(\x05R\bpageSize\"i\n" +
 	"\x12ListHeartsResponse\x125\n" +
-	"\x06hearts\x18\x01 \x03(\v2\x1d.homefeed.songsplayed.v1.PlayR\x06hearts\"s\n" +
+	"\x06hearts\x18\x01 \x03(\v2\x1d.homefeed.songsplayed.v1.PlayR\x06hearts\x12\x1c\n" +
+	"\ttruncated\x18\x02 \x01(\bR\ttruncated\"s\n" +
 	"\x12ListFollowsRequest\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x12,\n" +
 	"\x03end\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x03end\x12\x1b\n" +
-	"\tpage_size\x18\x03 \x01(\x05R\bpageSize\"P\n" +
+	"\tpage_size\x18\x03 \x01(\x05R\bpageSize\"n\n" +
 	"\x13ListFollowsResponse\x129\n" +
-	"\afollows\x18\x01 \x03(\v2\x1f.homefeed.songsplayed.v1.FollowR\afollows\"9\n" +
+	"\afollows\x18\x01 \x03(\v2\x1f.homefeed.songsplayed.v1.FollowR\afollows\x12\x1c\n" +
+	"\ttruncated\x18\x02 \x01(\bR\ttruncated\"9\n" +
 	"\x06Follow\x12\x16\n" +
 	"\x06artist\x18\x01 \x01(\tR\x06artist\x12\x17\n" +
 	"\atime_ms\x18\x02 \x01(\x03R\x06timeMs*R\n" +

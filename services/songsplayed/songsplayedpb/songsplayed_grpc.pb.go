@@ -35,13 +35,16 @@ type SongsPlayedClient interface {
 	// Record stores actions; the answer comes after they are durable. Storing one twice is storing it once.
 	// INVALID_ARGUMENT names the first bad action and stores none.
 	Record(ctx context.Context, in *RecordRequest, opts ...grpc.CallOption) (*RecordResponse, error)
-	// ListPlays returns a listener's plays in [start, end), newest first.
+	// ListPlays returns a listener's plays in [start, end), newest first. A page_size over what a request allows is
+	// taken as the most it allows; a negative one is INVALID_ARGUMENT. The same goes for the methods below.
 	ListPlays(ctx context.Context, in *ListPlaysRequest, opts ...grpc.CallOption) (*ListPlaysResponse, error)
-	// CountPlays counts a listener's plays in [start, end) by track and by artist, most played first.
+	// CountPlays counts a listener's plays in [start, end) by track and by artist, most played first; of equals the
+	// one played last, and then the one with the smaller id. UNAVAILABLE when the catalogue is away and artists are
+	// wanted.
 	CountPlays(ctx context.Context, in *CountPlaysRequest, opts ...grpc.CallOption) (*CountPlaysResponse, error)
-	// ListHearts returns a listener's hearted tracks, newest first.
+	// ListHearts returns the tracks that a listener hearted before end, each once, hearted last first.
 	ListHearts(ctx context.Context, in *ListHeartsRequest, opts ...grpc.CallOption) (*ListHeartsResponse, error)
-	// ListFollows returns the artists that a listener follows, newest first.
+	// ListFollows returns the artists that a listener followed before end, each once, followed last first.
 	ListFollows(ctx context.Context, in *ListFollowsRequest, opts ...grpc.CallOption) (*ListFollowsResponse, error)
 }
 
@@ -112,13 +115,16 @@ type SongsPlayedServer interface {
 	// Record stores actions; the answer comes after they are durable. Storing one twice is storing it once.
 	// INVALID_ARGUMENT names the first bad action and stores none.
 	Record(context.Context, *RecordRequest) (*RecordResponse, error)
-	// ListPlays returns a listener's plays in [start, end), newest first.
+	// ListPlays returns a listener's plays in [start, end), newest first. A page_size over what a request allows is
+	// taken as the most it allows; a negative one is INVALID_ARGUMENT. The same goes for the methods below.
 	ListPlays(context.Context, *ListPlaysRequest) (*ListPlaysResponse, error)
-	// CountPlays counts a listener's plays in [start, end) by track and by artist, most played first.
+	// CountPlays counts a listener's plays in [start, end) by track and by artist, most played first; of equals the
+	// one played last, and then the one with the smaller id. UNAVAILABLE when the catalogue is away and artists are
+	// wanted.
 	CountPlays(context.Context, *CountPlaysRequest) (*CountPlaysResponse, error)
-	// ListHearts returns a listener's hearted tracks, newest first.
+	// ListHearts returns the tracks that a listener hearted before end, each once, hearted last first.
 	ListHearts(context.Context, *ListHeartsRequest) (*ListHeartsResponse, error)
-	// ListFollows returns the artists that a listener follows, newest first.
+	// ListFollows returns the artists that a listener followed before end, each once, followed last first.
 	ListFollows(context.Context, *ListFollowsRequest) (*ListFollowsResponse, error)
 	mustEmbedUnimplementedSongsPlayedServer()
 }

@@ -1,0 +1,174 @@
+package songsplayed
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"homefeed/services/rpc"
+	"homefeed/services/songsplayed/songsplayedpb"
+)
+
+// scan visits the actions of a span, newest first, and of equal times the smaller object first. It reads at most limit rows and never
+// more than MaxScan, which is when it says truncated, and ends with the caller's deadline. An object is valid
+// during its visit only.
+func (s *Server) scan(ctx context.Context, in span, limit int, visit func(object []byte, ms int64) bool) (truncated bool, err error) {
+	if in.start >= in.end {
+		return false, nil
+	}
+	from, to, prefix := bounds(in.user, in.family, in.start, in.end)
+	rows, failed := 0, error(nil)
+	// One row over MaxScan tells a span that ends there from one that goes on.
+	err = s.table.Scan(ctx, from, to, min(limit, MaxScan+1), func(key []byte) bool {
+		if rows++; rows > MaxScan {
+			truncated = true
+			return false
+		}
+		if rows%checkEvery == 0 {
+			if failed = ctx.Err(); failed != nil {
+				return false
+			}
+		}
+		object, ms, err := parseKey(key, prefix)
+		if err != nil {
+			failed = err
+			return false
+		}
+		return visit(object, ms)
+	})
+	s.metrics.scanned.Observe(float64(rows))
+	return truncated, cmp.Or(err, failed)
+}
+
+// entry is one action of a list.
+type entry struct {
+	object string
+	ms     int64
+}
+
+// list is the newest actions of a span, or the newest of each object.
+func (s *Server) list(ctx context.Context, in span, pageSize int32, distinct bool) ([]entry, bool, error) {
+	n, err := page(pageSize, defaultList, MaxList)
+	if err != nil {
+		return nil, false, err
+	}
+	limit := n
+	if distinct {
+		limit = MaxScan + 1
+	}
+	var found []entry
+	seen := map[string]struct{}{}
+	truncated, err := s.scan(ctx, in, limit, func(object []byte, ms int64) bool {
+		if distinct {
+			if _, again := seen[string(object)]; again {
+				return true
+			}
+		}
+		e := entry{object: string(object), ms: ms}
+		if distinct {
+			seen[e.object] = struct{}{}
+		}
+		found = append(found, e)
+		return len(found) < n
+	})
+	return found, truncated, err
+}
+
+func page(size int32, otherwise, most int) (int, error) {
+	switch {
+	case size < 0:
+		return 0, rpc.Invalid("page_size", "want 0 or more")
+	case size == 0:
+		return otherwise, nil
+	}
+	return min(int(size), most), nil
+}
+
+// CountPlays counts plays by track, and by artist when there is a catalogue.
+func (s *Server) CountPlays(ctx context.Context, req *songsplayedpb.CountPlaysRequest) (*songsplayedpb.CountPlaysResponse, error) {
+	in, err := newSpan(plays, req.GetUser(), req.GetStart(), req.GetEnd())
+	if err != nil {
+		return nil, err
+	}
+	n, err := page(req.GetPageSize(), defaultCount, MaxCount)
+	if err != nil {
+		return nil, err
+	}
+	tracks := tally{}
+	truncated, err := s.scan(ctx, in, MaxScan+1, func(track []byte, ms int64) bool {
+		c, ok := tracks[string(track)]
+		if !ok {
+			c = &count{id: string(track), first: ms, last: ms}
+			tracks[c.id] = c
+		}
+		c.add(1, ms, ms)
+		return true
+	})
+	if err != nil {
+		return nil, tableError("reading plays", err)
+	}
+	resp := &songsplayedpb.CountPlaysResponse{Tracks: tracks.top(n), Truncated: truncated}
+	if s.artists != nil && !req.GetTracksOnly() {
+		artists, err := s.byArtist(ctx, tracks)
+		if err != nil {
+			return nil, err
+		}
+		resp.Artists = artists.top(n)
+	}
+	return resp, nil
+}
+
+// byArtist adds up the tracks of each artist; tracks that the catalogue doesn't know are passed over.
+func (s *Server) byArtist(ctx context.Context, tracks tally) (tally, error) {
+	ids := make([]string, 0, len(tracks))
+	for id := range tracks {
+		ids = append(ids, id)
+	}
+	artistOf, err := s.artists.of(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	artists := tally{}
+	for track, artist := range artistOf {
+		t := tracks[track]
+		c, ok := artists[artist]
+		if !ok {
+			c = &count{id: artist, first: t.first, last: t.last}
+			artists[artist] = c
+		}
+		c.add(t.plays, t.first, t.last)
+	}
+	return artists, nil
+}
+
+// count is the plays of a track or an artist; times in milliseconds.
+type count struct {
+	id                 string
+	plays, first, last int64
+}
+
+func (c *count) add(plays, first, last int64) {
+	c.plays += plays
+	c.first = min(c.first, first)
+	c.last = max(c.last, last)
+}
+
+// tally is counts by id.
+type tally map[string]*count
+
+// top is the n with the most plays; of equals, what was played last, and then the smaller id.
+func (t tally) top(n int) []*songsplayedpb.Count {
+	all := make([]*count, 0, len(t))
+	for _, c := range t {
+		all = append(all, c)
+	}
+	slices.SortFunc(all, func(a, b *count) int {
+		return cmp.Or(cmp.Compare(b.plays, a.plays), cmp.Compare(b.last, a.last), cmp.Compare(a.id, b.id))
+	})
+	best := make([]*songsplayedpb.Count, min(n, len(all)))
+	for i := range best {
+		c := all[i]
+		best[i] = &songsplayedpb.Count{Id: c.id, Plays: c.plays, FirstMs: c.first, LastMs: c.last}
+	}
+	return best
+}
