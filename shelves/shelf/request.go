@@ -48,15 +48,16 @@ func (r *Request) Title(name, value string) {
 
 // SongsPlayed knows what the listener did, up to and including AsOf.
 type SongsPlayed interface {
-	// Recent is the newest play of each of the n tracks played last, newest first.
+	// Recent is the newest play of each of the n tracks played last, newest first. Ties: by id. At most 10,000.
 	Recent(ctx context.Context, n int) ([]Play, error)
-	// TopTracks is the n tracks played most from AsOf−since on; since 0 means ever. Ties: played last first.
+	// TopTracks is the n tracks played most from AsOf−since on, both ends included; since 0 means ever. Ties:
+	// played last first, then by id. At most 1,000.
 	TopTracks(ctx context.Context, since time.Duration, n int) ([]Count, error)
 	// TopArtists is the same by artist.
 	TopArtists(ctx context.Context, since time.Duration, n int) ([]Count, error)
-	// Hearts is the n tracks hearted last, newest first.
+	// Hearts is the n tracks hearted last, newest first. Ties: by id.
 	Hearts(ctx context.Context, n int) ([]Play, error)
-	// Follows is the n artists followed last, newest first.
+	// Follows is the n artists followed last, newest first. Ties: by id.
 	Follows(ctx context.Context, n int) ([]Follow, error)
 }
 
@@ -82,7 +83,8 @@ type Count struct {
 // Word2Vec knows what is near.
 type Word2Vec interface {
 	// Nearest is the k tracks nearest to the weighted mean of the seeds, best first, without the seeds and
-	// without exclude. Seeds that the model doesn't know are passed over; knowing none gives no neighbours.
+	// without exclude. Seeds that the model doesn't know are passed over; knowing none gives no neighbours. At
+	// most 100 seeds, 1,000 neighbours and 10,000 excluded.
 	Nearest(ctx context.Context, seeds []Seed, k int, exclude []string) ([]Neighbour, error)
 }
 
@@ -98,7 +100,8 @@ type Neighbour struct {
 	Similarity float32
 }
 
-// Catalog knows tracks and artists. Ids it doesn't know are missing from the answer, which is no error.
+// Catalog knows tracks and artists. Ids it doesn't know are missing from the answer, which is no error. The maps
+// and slices are the caller's own.
 type Catalog interface {
 	Tracks(ctx context.Context, ids ...string) (map[string]Track, error)
 	Artists(ctx context.Context, ids ...string) (map[string]Artist, error)

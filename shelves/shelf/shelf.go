@@ -36,7 +36,8 @@ type Shelf struct {
 	Doc string
 	// Title is what Home shows above it until editors say otherwise; {name} is replaced by Request.Title's values.
 	Title string
-	// On says what makes the shelf stale. Empty: any play.
+	// On says what makes the shelf stale. Empty: any play. List every kind that Fill asks for: a shelf that looks
+	// at hearts and does not listen to Hearted shows old ones, and in another order of events other ones.
 	On []Signal
 	// Guard bounds the function. Zero fields take the defaults named there.
 	Guard Guard

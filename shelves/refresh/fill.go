@@ -1,0 +1,168 @@
+package refresh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"homefeed/shelves/refresh/guardrail"
+	"homefeed/shelves/shelf"
+	"homefeed/shelves/shelfpb"
+	"homefeed/shelves/store"
+)
+
+// refresh is Refresh for a plan.
+func (r *Runner) refresh(ctx context.Context, p plan) (Result, error) {
+	key, err := p.key()
+	if err != nil {
+		return Result{}, err
+	}
+	res := Result{Key: key, Shelves: make([]ShelfResult, len(p.due))}
+	row, err := r.read(ctx, key)
+	if err != nil {
+		return res, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // ends the memoised calls that nobody waits for any more
+	memo := guardrail.NewMemo(ctx)
+	made := make([][]byte, len(p.due))
+	var running sync.WaitGroup
+	for i, d := range p.due {
+		s, sr := r.admit(&p, d, row)
+		res.Shelves[i] = sr
+		if s != nil {
+			running.Go(func() { made[i] = r.fill(ctx, memo, s, &p, d, &res.Shelves[i]) })
+		}
+	}
+	running.Wait()
+	for i, data := range made {
+		if data != nil {
+			sr := &res.Shelves[i]
+			res.Cells = append(res.Cells, store.Cell{Shelf: sr.Shelf, AsOf: sr.AsOf, Data: data})
+		}
+	}
+	if len(res.Cells) == 0 {
+		return res, nil
+	}
+	return res, r.write(ctx, key, res.Cells)
+}
+
+// admit decides whether a due shelf is made at all, and as of when. If not, the result is final and the shelf nil.
+func (r *Runner) admit(p *plan, d due, row store.Row) (*guarded, ShelfResult) {
+	sr := ShelfResult{Shelf: d.shelf, AsOf: d.asOf}
+	s := r.shelves[d.shelf]
+	if s == nil || s.Scope != p.scope() {
+		sr.Outcome = Unknown
+		r.metrics.unknown.Inc()
+		r.log.Warn("trigger names a shelf that this runner has not", "shelf", d.shelf, "trigger", d.trigger)
+		return nil, sr
+	}
+	if !row.DeletedAt.IsZero() && !d.asOf.After(row.DeletedAt) {
+		sr.Outcome = Erased
+		return nil, sr
+	}
+	for _, c := range row.Cells {
+		if c.Shelf != d.shelf || !c.AsOf.After(d.asOf) {
+			continue
+		}
+		// A late event: a newer row is there, which was made without it. Made again as of its own time the row
+		// includes the event. A market's counts are those of one window and belong to no other time.
+		if p.scope() == shelf.Market {
+			sr.Outcome = Superseded
+			return nil, sr
+		}
+		sr.AsOf = c.AsOf.UTC()
+	}
+	return s, sr
+}
+
+// fill makes one shelf and reports in sr; nil means that there is nothing to write.
+func (r *Runner) fill(ctx context.Context, memo *guardrail.Memo, s *guarded, p *plan, d due, sr *ShelfResult) []byte {
+	req := &shelf.Request{
+		User: p.user, Market: p.market, AsOf: sr.AsOf, Guard: s.Guard.WithDefaults(),
+		Plays: guardrail.NoListener{}, Vectors: memo.Word2Vec(r.cfg.Vectors), Catalog: memo.Catalog(r.cfg.Catalog),
+		Top: d.top,
+	}
+	if p.user != "" {
+		req.Plays = memo.SongsPlayed(r.cfg.Plays(p.user, sr.AsOf), sr.AsOf)
+	}
+	start := r.now()
+	cards, err := s.fill(ctx, req)
+	var data []byte
+	if err == nil {
+		data, err = encode(req, cards, d.trigger)
+	}
+	sr.Took, sr.Cards, sr.Err = r.now().Sub(start), len(cards), err
+	sr.Outcome = outcomeOf(err)
+	r.metrics.fill.WithLabelValues(s.Name, string(sr.Outcome)).Observe(sr.Took.Seconds())
+	r.metrics.abandoned.WithLabelValues(s.Name).Set(float64(s.abandoned.Running()))
+	if !sr.Outcome.Failure() {
+		r.metrics.cards.WithLabelValues(s.Name).Observe(float64(len(cards)))
+		return data
+	}
+	attrs := []any{"shelf", s.Name, "trigger", d.trigger, "outcome", sr.Outcome, "err", err}
+	if p := (*guardrail.PanicError)(nil); errors.As(err, &p) {
+		attrs = append(attrs, "stack", string(p.Stack))
+	}
+	r.log.Error("making a shelf failed", attrs...)
+	return nil
+}
+
+func outcomeOf(err error) Outcome {
+	var panicked *guardrail.PanicError
+	switch {
+	case err == nil:
+		return Made
+	case errors.Is(err, guardrail.ErrTooFew):
+		return TooFew
+	case errors.As(err, &panicked):
+		return Panicked
+	case errors.Is(err, context.DeadlineExceeded):
+		return TimedOut
+	}
+	return Failed
+}
+
+// encode is the cell: a Shelf without what the API puts in front.
+func encode(req *shelf.Request, cards []shelf.Card, trigger string) ([]byte, error) {
+	m := &shelfpb.Shelf{TitleArgs: req.TitleArgs, AsOf: timestamppb.New(req.AsOf), Trigger: trigger}
+	for _, c := range cards {
+		m.Cards = append(m.Cards, &shelfpb.Card{
+			Uri: c.URI, Title: c.Title, Subtitle: c.Subtitle, Reason: c.Reason,
+			Image: &shelfpb.Image{Template: c.Image.Template, Colors: c.Image.Colors, Alt: c.Image.Alt},
+		})
+	}
+	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the shelf: %w", err)
+	}
+	if len(data) > store.MaxCell {
+		return nil, fmt.Errorf("encoding the shelf: %d cards take %d bytes, want at most %d", len(cards), len(data), store.MaxCell)
+	}
+	return data, nil
+}
+
+func (r *Runner) read(ctx context.Context, key store.Key) (store.Row, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.StoreTimeout)
+	defer cancel()
+	row, err := r.cfg.Store.Read(ctx, key, 1)
+	if err != nil {
+		return store.Row{}, fmt.Errorf("reading row: %w", err)
+	}
+	return row, nil
+}
+
+func (r *Runner) write(ctx context.Context, key store.Key, cells []store.Cell) error {
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.StoreTimeout)
+	defer cancel()
+	start := r.now()
+	if err := r.cfg.Store.Write(ctx, key, cells...); err != nil {
+		return fmt.Errorf("writing row: %w", err)
+	}
+	r.metrics.write.Observe(r.now().Sub(start).Seconds())
+	return nil
+}
