@@ -147,7 +147,7 @@ func TestReadSaysWhatIsWrong(t *testing.T) {
 		"popularity": {"track\tartist\ttitle\tpopularity\nt1\tA\tB\tNaN\n",
 			`line 2: column "popularity": "NaN": want a number`},
 		"long line": {head + strings.Repeat("x", 70_000), "line 2: want at most 65536 bytes"},
-		"bad gzip":  {"\x1f\x8b"+strings.Repeat("?", 20), "bad.tsv: gzip: invalid header"},
+		"bad gzip":  {"\x1f\x8b" + strings.Repeat("?", 20), "bad.tsv: gzip: invalid header"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := catalog.Read(strings.NewReader(test.text), "bad.tsv")
