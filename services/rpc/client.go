@@ -19,9 +19,10 @@ import (
 // DialOptions says how a connection behaves. Zero fields take the defaults above.
 type DialOptions struct {
 	Registerer prometheus.Registerer // nil: the metrics are kept and not registered
-	// TLS is how the server is checked; nil means the system's roots. It is not used towards a loopback address.
+	// TLS is how the server is checked. Nil means plaintext to a loopback address and otherwise TLS with the
+	// system's roots.
 	TLS *tls.Config
-	// Plaintext sends without TLS to an address that is not loopback: only inside a network that encrypts.
+	// Plaintext sends without TLS to any address: only inside a network that encrypts. TLS must be nil then.
 	Plaintext  bool
 	Timeout    time.Duration // the deadline of a call whose context has none
 	MaxMessage int           // bytes of the largest request and answer
@@ -53,9 +54,12 @@ func Dial(target string, o DialOptions) (*grpc.ClientConn, error) {
 	if target == "" {
 		return nil, errors.New("dialling: target: want host:port or a gRPC name")
 	}
-	creds := insecure.NewCredentials()
-	if !o.Plaintext && !loopback(target) {
-		creds = credentials.NewTLS(o.TLS)
+	if o.Plaintext && o.TLS != nil {
+		return nil, fmt.Errorf("dialling %s: Plaintext: want false, because TLS is set", target)
+	}
+	creds := credentials.NewTLS(o.TLS)
+	if o.Plaintext || o.TLS == nil && loopback(target) {
+		creds = insecure.NewCredentials()
 	}
 	return dial(target, o, grpc.WithTransportCredentials(creds))
 }

@@ -41,8 +41,9 @@ type ServerOptions struct {
 	TLS        *tls.Config           // nil: plaintext, for loopback and networks that encrypt
 	// Reflection lets tools list the methods. It tells strangers about the service, so: in development only.
 	Reflection bool
-	// MaxConcurrent is how many handlers run at once. More calls wait for their turn until their deadline and
-	// then get RESOURCE_EXHAUSTED; a connection may have twice as many calls open before it has to wait itself.
+	// MaxConcurrent is how many handlers run at once. More calls wait for their turn, for half of the time that
+	// their deadline leaves, and then get RESOURCE_EXHAUSTED; a connection may have twice as many calls open
+	// before it has to wait itself.
 	MaxConcurrent int
 	Timeout       time.Duration // the deadline of a call that came without one
 	Drain         time.Duration // how long Serve waits for calls in progress when it ends
@@ -193,13 +194,32 @@ func (s *Server) bound(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 	if strings.HasPrefix(info.FullMethod, "/"+healthpb.Health_ServiceDesc.ServiceName+"/") {
 		return next(ctx, req)
 	}
-	select {
-	case s.slots <- struct{}{}:
-	case <-ctx.Done():
-		return nil, fmt.Errorf("waiting for one of %d slots: %w", cap(s.slots), ErrBusy)
+	if err := s.takeSlot(ctx); err != nil {
+		return nil, err
 	}
 	defer func() { <-s.slots }()
 	return next(ctx, req)
+}
+
+// takeSlot gives up after half of the time that is left: what remains is for the answer to arrive, and a call that
+// got its slot later would hardly finish.
+func (s *Server) takeSlot(ctx context.Context) error {
+	select {
+	case s.slots <- struct{}{}:
+		return nil
+	default:
+	}
+	deadline, _ := ctx.Deadline()
+	wait := time.NewTimer(time.Until(deadline) / 2)
+	defer wait.Stop()
+	select {
+	case s.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for one of %d slots: %w", cap(s.slots), ctx.Err())
+	case <-wait.C:
+		return fmt.Errorf("all of %d slots are taken: %w", cap(s.slots), ErrBusy)
+	}
 }
 
 func orDefault(d, otherwise time.Duration) time.Duration {

@@ -34,6 +34,9 @@ type InvalidEventError struct {
 
 func (e *InvalidEventError) Error() string { return fmt.Sprintf("event %d: %v", e.Index, e.Cause) }
 
+// InvalidEvent is the Index, for callers who know the error by its methods only.
+func (e *InvalidEventError) InvalidEvent() int { return e.Index }
+
 // Unwrap is the cause, a *rpc.FieldError.
 func (e *InvalidEventError) Unwrap() error { return e.Cause }
 
@@ -85,6 +88,8 @@ func invalidEvent(err error, first int) error {
 }
 
 // For is what the listener did up to and including asOf, to the millisecond. Nothing is remembered between calls.
+// Lists have at most MaxList entries and counts MaxCount, however many are asked for, and read at most the newest
+// MaxScan rows.
 func (c *Client) For(user string, asOf time.Time) shelf.SongsPlayed {
 	end := asOf.Truncate(time.Millisecond).Add(time.Millisecond)
 	return &listener{service: c.service, user: user, asOf: asOf, end: timestamppb.New(end)}

@@ -1,0 +1,428 @@
+package rpc_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	"homefeed/services/rpc"
+)
+
+const (
+	service = "homefeed.test.Probe"
+	method  = "/homefeed.test.Probe/Do"
+)
+
+// register gives s a service with one method, which does what do says.
+func register(s grpc.ServiceRegistrar, do func(context.Context) error) {
+	s.RegisterService(&grpc.ServiceDesc{
+		ServiceName: service,
+		Methods: []grpc.MethodDesc{{MethodName: "Do",
+			Handler: func(_ any, ctx context.Context, decode func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) {
+				req := new(emptypb.Empty)
+				if err := decode(req); err != nil {
+					return nil, err
+				}
+				handler := func(ctx context.Context, _ any) (any, error) { return new(emptypb.Empty), do(ctx) }
+				return intercept(ctx, req, &grpc.UnaryServerInfo{FullMethod: method}, handler)
+			}}},
+	}, nil)
+}
+
+func call(ctx context.Context, conn grpc.ClientConnInterface) error {
+	return conn.Invoke(ctx, method, new(emptypb.Empty), new(emptypb.Empty))
+}
+
+func newServer(t *testing.T, o rpc.ServerOptions, do func(context.Context) error) *rpc.Server {
+	t.Helper()
+	s, err := rpc.NewServer(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	register(s, do)
+	return s
+}
+
+func inProcess(t *testing.T, so rpc.ServerOptions, co rpc.DialOptions, do func(context.Context) error) *grpc.ClientConn {
+	t.Helper()
+	conn, stop, err := rpc.InProcess(newServer(t, so, do), co)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	return conn
+}
+
+func TestPanic(t *testing.T) {
+	var log bytes.Buffer
+	registry := prometheus.NewRegistry()
+	broken := true
+	conn := inProcess(t, rpc.ServerOptions{Registerer: registry, Logger: slog.New(slog.NewTextHandler(&log, nil))},
+		rpc.DialOptions{}, func(context.Context) error {
+			if broken {
+				panic("out of cheese")
+			}
+			return nil
+		})
+	err := call(t.Context(), conn)
+	if status.Code(err) != codes.Internal || strings.Contains(err.Error(), "cheese") {
+		t.Errorf("%v: want INTERNAL that doesn't tell strangers why", err)
+	}
+	broken = false
+	if err := call(t.Context(), conn); err != nil {
+		t.Errorf("the next call: %v", err)
+	}
+	if text := log.String(); !strings.Contains(text, "out of cheese") || !strings.Contains(text, "rpc_test.go") {
+		t.Errorf("the log has no reason or no stack: %s", text)
+	}
+	if got := metric(t, registry, "homefeed_rpc_server_panics_total", "method", method); got != 1 {
+		t.Errorf("counted %v panics, want 1", got)
+	}
+	for _, code := range []string{"OK", "Internal"} {
+		if got := metric(t, registry, "homefeed_rpc_server_duration_seconds", "code", code); got != 1 {
+			t.Errorf("measured %v calls with %s, want 1", got, code)
+		}
+	}
+}
+
+// metric is a counter's value, or how many values a histogram has, where a label has a value.
+func metric(t *testing.T, g prometheus.Gatherer, name, label, value string) float64 {
+	t.Helper()
+	families, err := g.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := 0.0
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if f.GetName() == name && l.GetName() == label && l.GetValue() == value {
+					sum += m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
+				}
+			}
+		}
+	}
+	return sum
+}
+
+func TestSharedMetrics(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	ok := func(context.Context) error { return nil }
+	for range 2 {
+		conn := inProcess(t, rpc.ServerOptions{Registerer: registry}, rpc.DialOptions{Registerer: registry}, ok)
+		if err := call(t.Context(), conn); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, side := range []string{"server", "client"} {
+		if got := metric(t, registry, "homefeed_rpc_"+side+"_duration_seconds", "method", method); got != 2 {
+			t.Errorf("the %ss measured %v calls, want 2", side, got)
+		}
+	}
+	taken := prometheus.NewRegistry()
+	taken.MustRegister(prometheus.NewCounter(prometheus.CounterOpts{Name: "homefeed_rpc_server_panics_total", Help: "mine"}))
+	if _, err := rpc.NewServer(rpc.ServerOptions{Registerer: taken}); err == nil {
+		t.Error("a metric's name was taken and NewServer said nothing")
+	}
+}
+
+// TestRetry: what is unavailable is tried again, and nothing else is.
+func TestRetry(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		err   error
+		calls int64
+		code  codes.Code
+	}{
+		{rpc.ErrUnavailable, 3, codes.OK},
+		{errors.New("broken"), 1, codes.Internal},
+		{rpc.ErrBusy, 1, codes.ResourceExhausted},
+	} {
+		var calls atomic.Int64
+		conn := inProcess(t, rpc.ServerOptions{}, rpc.DialOptions{Timeout: time.Minute}, func(context.Context) error {
+			if calls.Add(1) < 3 {
+				return test.err
+			}
+			return nil
+		})
+		if err := call(t.Context(), conn); status.Code(err) != test.code || calls.Load() != test.calls {
+			t.Errorf("%v: after %d calls %v; want %d calls and %s", test.err, calls.Load(), err, test.calls, test.code)
+		}
+	}
+}
+
+func TestNobodyThere(t *testing.T) {
+	t.Parallel()
+	l := listen(t)
+	l.Close()
+	conn, err := rpc.Dial(l.Addr().String(), rpc.DialOptions{Timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := call(t.Context(), conn); !errors.Is(err, rpc.ErrUnavailable) {
+		t.Errorf("%v, want ErrUnavailable", err)
+	}
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// serve serves on loopback until the test ends.
+func serve(t *testing.T, s *rpc.Server) string {
+	t.Helper()
+	l := listen(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx, l) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	return l.Addr().String()
+}
+
+// TestDeadlines: a handler always has one, from the caller, from the connection, or from the server.
+func TestDeadlines(t *testing.T) {
+	left := make(chan time.Duration, 1)
+	addr := serve(t, newServer(t, rpc.ServerOptions{Timeout: 3 * time.Hour}, func(ctx context.Context) error {
+		deadline, ok := ctx.Deadline()
+		if !ok {
+			return errors.New("no deadline")
+		}
+		left <- time.Until(deadline)
+		return nil
+	}))
+	ours, err := rpc.Dial(addr, rpc.DialOptions{Timeout: 2 * time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ours.Close()
+	foreign, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer foreign.Close()
+	within, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	for _, test := range []struct {
+		name string
+		ctx  context.Context
+		conn *grpc.ClientConn
+		want time.Duration
+	}{
+		{"the caller's", within, ours, time.Hour},
+		{"the connection's", t.Context(), ours, 2 * time.Hour},
+		{"the server's", t.Context(), foreign, 3 * time.Hour},
+	} {
+		if err := call(test.ctx, test.conn); err != nil {
+			t.Fatalf("%s: %v", test.name, err)
+		}
+		if got := <-left; got > test.want || got < test.want-30*time.Minute {
+			t.Errorf("%s: %v left, want about %v", test.name, got, test.want)
+		}
+	}
+}
+
+// TestBusy fills the one slot: the next call is told so, health is answered, and then the slot is free again.
+func TestBusy(t *testing.T) {
+	t.Parallel()
+	begun, release := make(chan struct{}), make(chan struct{})
+	conn := inProcess(t, rpc.ServerOptions{MaxConcurrent: 1}, rpc.DialOptions{Timeout: time.Minute}, func(ctx context.Context) error {
+		select {
+		case begun <- struct{}{}:
+		case <-ctx.Done():
+		}
+		<-release
+		return nil
+	})
+	first := make(chan error, 1)
+	go func() { first <- call(context.Background(), conn) }()
+	<-begun
+	// Half of this is for waiting; half is for the answer to come back on a machine that is busy itself.
+	short, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	defer cancel()
+	second := make(chan error, 1)
+	go func() { second <- call(short, conn) }()
+	if _, err := healthpb.NewHealthClient(conn).Check(t.Context(), &healthpb.HealthCheckRequest{Service: service}); err != nil {
+		t.Errorf("health of a busy server: %v", err)
+	}
+	if err := <-second; !errors.Is(err, rpc.ErrBusy) {
+		t.Errorf("the second call: %v, want ErrBusy", err)
+	}
+	close(release)
+	if err := <-first; err != nil {
+		t.Errorf("the first call: %v", err)
+	}
+	third := make(chan error, 1)
+	go func() { third <- call(context.Background(), conn) }()
+	<-begun
+	if err := <-third; err != nil {
+		t.Errorf("the third call: %v", err)
+	}
+}
+
+// TestDrain ends a server while a call is in progress: the call ends well, and then Serve does.
+func TestDrain(t *testing.T) {
+	begun, release := make(chan struct{}), make(chan struct{})
+	s := newServer(t, rpc.ServerOptions{Drain: time.Minute}, func(context.Context) error {
+		close(begun)
+		<-release
+		return nil
+	})
+	l := listen(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	served, called := make(chan error, 1), make(chan error, 1)
+	go func() { served <- s.Serve(ctx, l) }()
+	conn, err := rpc.Dial(l.Addr().String(), rpc.DialOptions{Timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	go func() { called <- call(t.Context(), conn) }()
+	<-begun
+	cancel()
+	for { // until the listener is closed, which is after ctx's end has been seen
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			break
+		}
+		c.Close()
+	}
+	select {
+	case err := <-served:
+		t.Fatalf("Serve ended before the call: %v", err)
+	default:
+	}
+	close(release)
+	if err := <-called; err != nil {
+		t.Errorf("the call in progress: %v", err)
+	}
+	if err := <-served; err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+}
+
+// TestCutOff ends a server whose call doesn't.
+func TestCutOff(t *testing.T) {
+	t.Parallel()
+	begun := make(chan struct{})
+	s := newServer(t, rpc.ServerOptions{Drain: time.Millisecond}, func(ctx context.Context) error {
+		close(begun)
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	l := listen(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	served, called := make(chan error, 1), make(chan error, 1)
+	go func() { served <- s.Serve(ctx, l) }()
+	conn, err := rpc.Dial(l.Addr().String(), rpc.DialOptions{Timeout: 10 * time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	go func() { called <- call(t.Context(), conn) }()
+	<-begun
+	cancel()
+	if err := <-served; err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+	if err := <-called; err == nil {
+		t.Error("a call that was cut off succeeded")
+	}
+}
+
+func TestListenerFails(t *testing.T) {
+	l := listen(t)
+	l.Close()
+	s := newServer(t, rpc.ServerOptions{}, func(context.Context) error { return nil })
+	if err := s.Serve(t.Context(), l); err == nil {
+		t.Error("Serve on a closed listener: no error")
+	}
+}
+
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	web := httptest.NewTLSServer(nil) // only for its certificate
+	defer web.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(web.Certificate())
+	addr := serve(t, newServer(t, rpc.ServerOptions{TLS: &tls.Config{Certificates: web.TLS.Certificates}},
+		func(context.Context) error { return nil }))
+	for _, test := range []struct {
+		name string
+		o    rpc.DialOptions
+		ok   bool
+	}{
+		{"known root", rpc.DialOptions{TLS: &tls.Config{RootCAs: roots}}, true},
+		{"unknown root", rpc.DialOptions{TLS: &tls.Config{RootCAs: x509.NewCertPool()}}, false},
+		{"plaintext", rpc.DialOptions{}, false},
+	} {
+		test.o.Timeout = time.Minute
+		conn, err := rpc.Dial(addr, test.o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := call(t.Context(), conn); (err == nil) != test.ok {
+			t.Errorf("%s: %v", test.name, err)
+		}
+		conn.Close()
+	}
+	if _, err := rpc.Dial(addr, rpc.DialOptions{TLS: &tls.Config{}, Plaintext: true}); err == nil {
+		t.Error("Dial with TLS and Plaintext: no error")
+	}
+	if _, err := rpc.Dial("", rpc.DialOptions{}); err == nil {
+		t.Error("Dial of nothing: no error")
+	}
+}
+
+// TestReflection: tools can ask for the services in development and not otherwise.
+func TestReflection(t *testing.T) {
+	for _, on := range []bool{true, false} {
+		conn := inProcess(t, rpc.ServerOptions{Reflection: on}, rpc.DialOptions{}, func(context.Context) error { return nil })
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		stream, err := reflectionpb.NewServerReflectionClient(conn).ServerReflectionInfo(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = stream.Send(&reflectionpb.ServerReflectionRequest{ // its error is Recv's
+			MessageRequest: &reflectionpb.ServerReflectionRequest_ListServices{}})
+		answer, err := stream.Recv()
+		if (err == nil) != on {
+			t.Errorf("reflection %t: %v", on, err)
+		}
+		if on && !strings.Contains(answer.String(), service) {
+			t.Errorf("%v doesn't name %s", answer, service)
+		}
+		if err := stream.CloseSend(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
