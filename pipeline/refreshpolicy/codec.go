@@ -25,14 +25,12 @@ func (p *Policy) Encode(s *State) []byte {
 			b = appendRef(b, sl.last)
 			b = binary.AppendVarint(b, sl.count)
 			b = binary.AppendUvarint(b, sl.pos)
-			continue
+		} else {
+			b = append(b, 0)
 		}
-		b = append(b, 0)
-		b = binary.AppendUvarint(b, uint64(len(sl.waiting)))
-		for _, w := range sl.waiting {
-			b = appendRef(b, w.ref)
-			b = append(b, byte(w.kind))
-			b = binary.AppendUvarint(b, w.pos)
+		b = binary.AppendUvarint(b, uint64(len(sl.kept)))
+		for _, w := range sl.kept {
+			b = append(appendRef(b, w.ref), byte(w.kind))
 		}
 	}
 	return b
@@ -91,14 +89,13 @@ func (r *reader) slot() slot {
 		sl.armed, sl.due = true, r.varint()
 		sl.first, sl.last = r.ref(), r.ref()
 		sl.count, sl.pos = r.varint(), r.uvarint()
-		return sl
 	}
 	n := r.uvarint()
 	for range n {
 		if r.err != nil {
 			break
 		}
-		sl.waiting = append(sl.waiting, seen{r.ref(), event.Kind(r.byte()), r.uvarint()})
+		sl.kept = append(sl.kept, seen{r.ref(), event.Kind(r.byte())})
 	}
 	return sl
 }

@@ -5,9 +5,14 @@
 // refreshes that keep that promise is: fire at (first unserved event + T). That is the greedy stabbing of
 // intervals, an offline optimum (an event at t needs a refresh in (t, t+T]; firing as late as the oldest open
 // interval allows serves the most). An event exactly at a fire time belongs to the next run.
+//
+// What makes a shelf stale depends on the set of events alone. So the newest as-of of a shelf, and with it its row,
+// is the same in whatever order and however often the events come, as long as none comes more than Config.Lateness
+// late; only how they are grouped on the way there depends on the order.
 package refreshpolicy
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -23,13 +28,20 @@ type Config struct {
 	// kept by riding along: a refresh takes every shelf due within Cooldown with it, early, so nothing is
 	// late. At most the smallest Freshness.
 	Cooldown time.Duration
+	// Lateness is how late an event may come, against newer ones of its listener and against Advance, and still
+	// count for a signal of more than one event; 0 means DefaultLateness. Other signals take any event.
+	Lateness time.Duration
 }
+
+// DefaultLateness is Config.Lateness unless said otherwise.
+const DefaultLateness = 15 * time.Minute
 
 // Policy is an immutable set of rules, safe for concurrent use.
 type Policy struct {
 	rules    []rule
 	byName   map[string]int
 	cooldown int64 // ms
+	lateness int64 // ms
 }
 
 type rule struct {
@@ -47,9 +59,15 @@ type signal struct {
 // New makes the policy of the shelves whose Scope is shelf.Listener. The error names the declaration that is
 // wrong and what would be right.
 func New(shelves []*shelf.Shelf, cfg Config) (*Policy, error) {
-	p := &Policy{byName: map[string]int{}, cooldown: cfg.Cooldown.Milliseconds()}
+	cfg.Lateness = cmp.Or(cfg.Lateness, DefaultLateness)
 	if cfg.Cooldown < 0 {
 		return nil, fmt.Errorf("refresh policy: Cooldown: want 0 or more, got %v", cfg.Cooldown)
+	}
+	if cfg.Lateness < 0 {
+		return nil, fmt.Errorf("refresh policy: Lateness: want 0 or more, got %v", cfg.Lateness)
+	}
+	p := &Policy{
+		byName: map[string]int{}, cooldown: cfg.Cooldown.Milliseconds(), lateness: cfg.Lateness.Milliseconds(),
 	}
 	for _, s := range shelves {
 		if err := s.Validate(); err != nil {
@@ -91,13 +109,14 @@ func (p *Policy) MaxFreshness() time.Duration {
 func (p *Policy) Add(s *State, e event.Event, pos uint64) []trigger.Trigger {
 	at := e.Time.UnixMilli()
 	fired := p.fire(s, e.User, at)
-	if s.slots == nil {
-		s.slots = make([]slot, len(p.rules))
-	}
 	for i := range p.rules {
-		if p.rules[i].listensTo(e.Kind) {
-			s.slots[i].add(&p.rules[i], seen{ref{e.ID, at}, e.Kind, pos})
+		if !p.rules[i].listensTo(e.Kind) {
+			continue
 		}
+		if s.slots == nil {
+			s.slots = make([]slot, len(p.rules))
+		}
+		s.slots[i].add(&p.rules[i], seen{ref{e.ID, at}, e.Kind}, pos)
 	}
 	return fired
 }
@@ -112,20 +131,21 @@ func (p *Policy) Advance(s *State, user string, now time.Time) []trigger.Trigger
 func (p *Policy) Next(s *State) (time.Time, bool) {
 	next, ok := int64(0), false
 	for i := range s.slots {
-		if t, has := s.slots[i].next(&p.rules[i]); has && (!ok || t < next) {
+		if t, has := s.slots[i].next(p, &p.rules[i]); has && (!ok || t < next) {
 			next, ok = t, true
 		}
 	}
 	return time.UnixMilli(next).UTC(), ok
 }
 
-// OldestPos is the lowest position of an event that is not served yet; false when there is none. A source may
-// forget everything below the lowest OldestPos of all listeners.
+// OldestPos is the lowest position of an event that made a shelf stale and is not served yet; false when there is
+// none. A source may forget everything below the lowest OldestPos of all listeners. That loses no refresh that is
+// owed; what is remembered for signals of more than one event is lost with the state, and counts from zero again.
 func (p *Policy) OldestPos(s *State) (uint64, bool) {
 	oldest, ok := uint64(0), false
 	for i := range s.slots {
-		if pos, has := s.slots[i].oldestPos(); has && (!ok || pos < oldest) {
-			oldest, ok = pos, true
+		if sl := &s.slots[i]; sl.armed && (!ok || sl.pos < oldest) {
+			oldest, ok = sl.pos, true
 		}
 	}
 	return oldest, ok
@@ -152,7 +172,7 @@ func (p *Policy) fire(s *State, user string, now int64) []trigger.Trigger {
 		fired = append(fired, t.WithID())
 	}
 	for i := range s.slots {
-		s.slots[i].expire(&p.rules[i], now)
+		s.slots[i].expire(p, &p.rules[i], now)
 	}
 	if !slices.ContainsFunc(s.slots, func(sl slot) bool { return !sl.empty() }) {
 		s.slots = nil // a served listener costs nothing
@@ -161,5 +181,10 @@ func (p *Policy) fire(s *State, user string, now int64) []trigger.Trigger {
 }
 
 func (r *rule) listensTo(k event.Kind) bool {
-	return slices.ContainsFunc(r.signals, func(s signal) bool { return s.kind == k })
+	for _, s := range r.signals {
+		if s.kind == k {
+			return true
+		}
+	}
+	return false
 }

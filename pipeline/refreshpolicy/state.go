@@ -9,24 +9,24 @@ import (
 	"homefeed/pipeline/trigger"
 )
 
-// State is what one listener has done that no refresh has served yet: the Activity of the design. The zero State
-// is a listener with nothing unserved, and a State returns to it when everything is served.
+// State is what one listener has done that no refresh has served yet: the Activity of the design; and, for shelves
+// that wait for several events, which of those there were lately. The zero State is a listener with neither, and a
+// State returns to it.
 type State struct {
 	slots []slot // by rule; nil when empty
 }
 
-// Empty reports whether nothing is unserved.
+// Empty reports whether the state is as the zero State: nothing is unserved and nothing is remembered.
 func (s *State) Empty() bool { return s.slots == nil }
 
-// slot is one shelf's unserved events. Until a signal is complete they wait one by one; from then on only the
-// run's ends and its length matter.
+// slot is one shelf: the run of events that made it stale and are not served yet, and what it remembers.
 type slot struct {
-	waiting     []seen // by time; only while not armed
-	armed       bool
-	due         int64 // ms; when armed
-	first, last ref   // by time; when armed
-	count       int64 // when armed
+	armed       bool // there is a run
+	due         int64
+	first, last ref // the run's ends, by time and then by id
+	count       int64
 	pos         uint64
+	kept        []seen // events that a signal counts, by time and then by id
 }
 
 type ref struct {
@@ -34,49 +34,72 @@ type ref struct {
 	at int64 // ms
 }
 
+func (a ref) compare(b ref) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id)) }
+
 type seen struct {
 	ref
 	kind event.Kind
-	pos  uint64
 }
 
-func (sl *slot) empty() bool { return !sl.armed && len(sl.waiting) == 0 }
+// keepMost is how many events a slot remembers, the newest ones. An event that comes after that many later ones
+// of its listener may fail to complete a signal.
+const keepMost = 64
 
-func (sl *slot) add(r *rule, e seen) {
-	if sl.armed {
-		sl.fold(e)
-		// A late event can only pull the refresh forward: the promise counts from the first event.
-		if r.single(e.kind) {
-			sl.due = min(sl.due, e.at+r.freshness)
+func (sl *slot) empty() bool { return !sl.armed && len(sl.kept) == 0 }
+
+// add takes an event of a kind that the rule listens to.
+//
+// Which events make a shelf stale depends on the set of events alone, neither on their order nor on what has been
+// served: one that is enough by itself, or one that has AtLeast-1 others of its kind before it Within. So an event
+// that comes late can make stale what was there before it.
+func (sl *slot) add(r *rule, e seen, pos uint64) {
+	if r.single(e.kind) {
+		sl.extend(r, e.ref, pos)
+		return
+	}
+	known := sl.keep(e)
+	for _, w := range sl.kept {
+		if w.kind == e.kind && w.at >= e.at && r.completes(sl.kept, w, e, known) {
+			sl.extend(r, w.ref, pos)
 		}
-		return
 	}
-	i, _ := slices.BinarySearchFunc(sl.waiting, e, func(a, b seen) int { return cmp.Compare(a.at, b.at) })
-	sl.waiting = slices.Insert(sl.waiting, i, e)
-	at, complete := r.complete(sl.waiting)
-	if !complete {
-		return
-	}
-	sl.armed, sl.due = true, at+r.freshness
-	sl.first, sl.last, sl.pos, sl.count = sl.waiting[0].ref, sl.waiting[0].ref, sl.waiting[0].pos, 0
-	for _, w := range sl.waiting {
-		sl.fold(w)
-	}
-	sl.waiting = nil
 }
 
-func (sl *slot) fold(e seen) {
-	if e.at < sl.first.at {
-		sl.first = e.ref
+// keep remembers the event and reports whether it had been already.
+func (sl *slot) keep(e seen) (known bool) {
+	i, known := slices.BinarySearchFunc(sl.kept, e, func(a, b seen) int { return a.compare(b.ref) })
+	if known {
+		return true
 	}
-	if e.at >= sl.last.at {
-		sl.last = e.ref
+	sl.kept = slices.Insert(sl.kept, i, e)
+	if len(sl.kept) > keepMost {
+		sl.kept = slices.Delete(sl.kept, 0, 1)
 	}
-	sl.pos = min(sl.pos, e.pos)
+	return false
+}
+
+// extend adds an event that makes the shelf stale to the run. The promise counts from the run's first event, so
+// one that comes late can only pull the refresh forward.
+func (sl *slot) extend(r *rule, e ref, pos uint64) {
+	if !sl.armed {
+		sl.armed, sl.due, sl.first, sl.last, sl.count, sl.pos = true, e.at+r.freshness, e, e, 1, pos
+		return
+	}
+	sl.pos = min(sl.pos, pos)
+	if e == sl.first || e == sl.last {
+		return // the same again
+	}
+	sl.due = min(sl.due, e.at+r.freshness)
+	if e.compare(sl.first) < 0 {
+		sl.first = e
+	}
+	if e.compare(sl.last) > 0 {
+		sl.last = e
+	}
 	sl.count++
 }
 
-// serve empties the slot into a Due.
+// serve empties the run into a Due.
 func (sl *slot) serve(shelf string) trigger.Due {
 	d := trigger.Due{
 		Shelf: shelf,
@@ -84,52 +107,50 @@ func (sl *slot) serve(shelf string) trigger.Due {
 		Last:  trigger.Ref{ID: sl.last.id, Time: time.UnixMilli(sl.last.at).UTC()},
 		Count: sl.count,
 	}
-	*sl = slot{}
+	*sl = slot{kept: sl.kept}
 	return d
 }
 
-func (sl *slot) next(r *rule) (int64, bool) {
+// next is when the run is due or, without one, when everything remembered can be forgotten.
+func (sl *slot) next(p *Policy, r *rule) (int64, bool) {
 	if sl.armed {
 		return sl.due, true
 	}
-	if len(sl.waiting) == 0 {
+	if len(sl.kept) == 0 {
 		return 0, false
 	}
-	next := sl.waiting[0].at + r.patience(sl.waiting[0].kind)
-	for _, w := range sl.waiting[1:] {
-		next = min(next, w.at+r.patience(w.kind))
+	next := p.expiry(r, sl.kept[0])
+	for _, w := range sl.kept[1:] {
+		next = max(next, p.expiry(r, w))
 	}
 	return next, true
 }
 
-func (sl *slot) oldestPos() (uint64, bool) {
-	if sl.armed {
-		return sl.pos, true
+// expire forgets events that can't complete a signal any more.
+func (sl *slot) expire(p *Policy, r *rule, now int64) {
+	if len(sl.kept) == 0 {
+		return
 	}
-	if len(sl.waiting) == 0 {
-		return 0, false
+	sl.kept = slices.DeleteFunc(sl.kept, func(w seen) bool { return p.expiry(r, w) <= now })
+	if len(sl.kept) == 0 {
+		sl.kept = nil
 	}
-	oldest := sl.waiting[0].pos
-	for _, w := range sl.waiting[1:] {
-		oldest = min(oldest, w.pos)
-	}
-	return oldest, true
 }
 
-// expire forgets waiting events that can't complete a signal any more.
-func (sl *slot) expire(r *rule, now int64) {
-	sl.waiting = slices.DeleteFunc(sl.waiting, func(w seen) bool { return w.at+r.patience(w.kind) <= now })
-	if len(sl.waiting) == 0 {
-		sl.waiting = nil
-	}
-}
+// expiry is when an event can't count for a signal any more.
+func (p *Policy) expiry(r *rule, w seen) int64 { return w.at + r.patience(w.kind) + p.lateness }
 
 // single reports whether one event of the kind is enough to make the shelf stale.
 func (r *rule) single(k event.Kind) bool {
-	return slices.ContainsFunc(r.signals, func(s signal) bool { return s.kind == k && s.atLeast == 1 })
+	for _, s := range r.signals {
+		if s.kind == k && s.atLeast == 1 {
+			return true
+		}
+	}
+	return false
 }
 
-// patience is for how long an event of the kind may wait for others.
+// patience is the longest stretch in which a signal counts events of the kind.
 func (r *rule) patience(k event.Kind) int64 {
 	var longest int64
 	for _, s := range r.signals {
@@ -140,26 +161,23 @@ func (r *rule) patience(k event.Kind) int64 {
 	return longest
 }
 
-// complete reports whether some signal is complete, and the time of the event that completed the earliest.
-func (r *rule) complete(waiting []seen) (int64, bool) {
-	at, ok := int64(0), false
+// completes reports whether e, which has just come, lets a signal be complete at w, which is e or newer. If it was
+// complete without e, it has been told already; unless e was known, for then it may be e that was read again after
+// a crash to tell it.
+func (r *rule) completes(kept []seen, w, e seen, known bool) bool {
 	for _, s := range r.signals {
-		var run []int64
-		for _, w := range waiting {
-			if w.kind != s.kind {
-				continue
-			}
-			run = append(run, w.at)
-			if len(run) < s.atLeast {
-				continue
-			}
-			if s.atLeast == 1 || w.at-run[len(run)-s.atLeast] <= s.within {
-				if !ok || w.at < at {
-					at, ok = w.at, true
-				}
-				break
+		if s.kind != e.kind || w.at-e.at > s.within {
+			continue
+		}
+		n := 0
+		for _, k := range kept {
+			if k.kind == s.kind && k.at <= w.at && w.at-k.at <= s.within {
+				n++
 			}
 		}
+		if n == s.atLeast || n > s.atLeast && (known || w.ref == e.ref) {
+			return true
+		}
 	}
-	return at, ok
+	return false
 }
