@@ -34,10 +34,13 @@ func countIDs(counts []shelf.Count) []string {
 	return ids
 }
 
+// neighbourIDs leaves out what points the other way: it is among the nearest only where little is near.
 func neighbourIDs(near []shelf.Neighbour) []string {
-	ids := make([]string, len(near))
-	for i, n := range near {
-		ids[i] = n.Track
+	ids := make([]string, 0, len(near))
+	for _, n := range near {
+		if n.Similarity > 0 {
+			ids = append(ids, n.Track)
+		}
 	}
 	return ids
 }
