@@ -144,24 +144,21 @@ func testModel(t *testing.T, open Opener) {
 			}
 			keys[i] = key
 		}
-		pick := rapid.IntRange(0, len(keys)-1)
-		t.Repeat(map[string]func(*rapid.T){
-			"write": func(t *rapid.T) {
-				i, cells := pick.Draw(t, "row"), cells.Draw(t, "cells")
-				h.write(keys[i], cells...)
-				models[i].write(cells...)
-			},
-			"delete": func(t *rapid.T) {
-				i, at := pick.Draw(t, "row"), at(times.Draw(t, "at")/2)
-				h.delete(keys[i], at)
-				models[i].delete(at)
-			},
-			"": func(t *rapid.T) {
-				for i, key := range keys {
-					versions := rapid.IntRange(1, store.Versions).Draw(t, "versions")
-					h.want(key, versions, models[i].read(versions))
-				}
-			},
-		})
+		for range rapid.IntRange(1, 15).Draw(t, "calls") {
+			row := rapid.IntRange(0, len(keys)-1).Draw(t, "row")
+			if rapid.IntRange(0, 4).Draw(t, "0 deletes") == 0 {
+				at := at(times.Draw(t, "at") / 2)
+				h.delete(keys[row], at)
+				models[row].delete(at)
+			} else {
+				cells := cells.Draw(t, "cells")
+				h.write(keys[row], cells...)
+				models[row].write(cells...)
+			}
+			for i, key := range keys {
+				versions := rapid.IntRange(1, store.Versions).Draw(t, "versions")
+				h.want(key, versions, models[i].read(versions))
+			}
+		}
 	})
 }
