@@ -1,0 +1,210 @@
+package beamgraph
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+
+	"homefeed/pipeline"
+	"homefeed/pipeline/beamgraph/source"
+	"homefeed/pipeline/bus"
+	"homefeed/pipeline/event"
+	"homefeed/pipeline/trends"
+)
+
+func init() {
+	register.DoFn5x0[context.Context, source.Message, func(beam.EventTime, string, []byte),
+		func(beam.EventTime, string, []byte), func(Outcome)](&admitFn{})
+	register.Emitter3[beam.EventTime, string, []byte]()
+	register.Emitter1[Outcome]()
+}
+
+// Admitted is what Admit makes of messages.
+type Admitted struct {
+	Packs beam.PCollection // KV<listener, events packed>: for Decide
+	Plays beam.PCollection // KV<market, counts packed>: for Trend
+	Dead  beam.PCollection // Outcome: dead letters, for Publish
+}
+
+// Admit decodes messages, makes dead letters of those that are bad, records the events with the songs-played
+// service, and only then passes them on, packed. All of it happens at the end of a bundle, in one call. pane is
+// the stretch of event time by which plays are counted: trends.Config.Every.
+func Admit(s beam.Scope, e Endpoints, pane time.Duration, messages beam.PCollection) Admitted {
+	s = s.Scope("Admit")
+	packs, plays, dead := beam.ParDo3(s, &admitFn{Endpoints: e, Pane: pane}, messages)
+	return Admitted{Packs: packs, Plays: plays, Dead: dead}
+}
+
+type admitFn struct {
+	Endpoints Endpoints
+	Pane      time.Duration
+
+	wired
+	batch           []source.Message
+	recorded, lost  beam.Counter
+	recordingMillis beam.Distribution
+}
+
+func (f *admitFn) Setup(ctx context.Context) error {
+	f.recorded = beam.NewCounter(metricsNamespace, "events_recorded")
+	f.lost = beam.NewCounter(metricsNamespace, "dead_letters")
+	f.recordingMillis = beam.NewDistribution(metricsNamespace, "recording_milliseconds")
+	return f.connect(ctx, f.Endpoints)
+}
+
+func (f *admitFn) Teardown() error { return f.disconnect() }
+
+func (f *admitFn) StartBundle(context.Context, func(beam.EventTime, string, []byte), func(beam.EventTime, string, []byte), func(Outcome)) {
+	clear(f.batch)
+	f.batch = f.batch[:0]
+}
+
+func (f *admitFn) ProcessElement(_ context.Context, m source.Message, _ func(beam.EventTime, string, []byte), _ func(beam.EventTime, string, []byte), _ func(Outcome)) {
+	f.batch = append(f.batch, m)
+}
+
+func (f *admitFn) FinishBundle(ctx context.Context, packs func(beam.EventTime, string, []byte), plays func(beam.EventTime, string, []byte), dead func(Outcome)) error {
+	if len(f.batch) == 0 {
+		return nil
+	}
+	if f.conns == nil {
+		return errNotSetUp
+	}
+	now := f.conns.now()
+	a := admission{dead: Outcome{Topic: event.DeadLetterTopic}}
+	if err := a.decode(f.batch, now); err != nil {
+		return err
+	}
+	began := f.conns.now()
+	if err := a.record(ctx, f.conns); err != nil {
+		return err
+	}
+	f.recordingMillis.Update(ctx, f.conns.now().Sub(began).Milliseconds())
+	f.recorded.Inc(ctx, int64(len(a.events)))
+	f.lost.Inc(ctx, int64(len(a.dead.Messages)))
+	a.pack(now, packs)
+	a.count(f.Pane, plays)
+	if len(a.dead.Messages) > 0 {
+		f.conns.taken(len(a.dead.Messages))
+		dead(a.dead)
+	}
+	return nil
+}
+
+// admission is one bundle on its way through the first stages.
+type admission struct {
+	events   []event.Event
+	messages []source.Message // of events, by index
+	dead     Outcome
+}
+
+func (a *admission) decode(batch []source.Message, now time.Time) error {
+	for _, m := range batch {
+		e, err := pipeline.Decode(m.Topic, m.Data, now)
+		if err != nil {
+			if err := a.refuse(m, err); err != nil {
+				return err
+			}
+			continue
+		}
+		a.events = append(a.events, e)
+		a.messages = append(a.messages, m)
+	}
+	return nil
+}
+
+func (a *admission) refuse(m source.Message, reason error) error {
+	letter, err := pipeline.DeadLetter(m.Topic, bus.Message{Time: m.Time, Data: m.Data, Attributes: m.Attributes}, max(m.Attempt, 1), reason)
+	if err != nil {
+		return fmt.Errorf("making a dead letter: %w", err)
+	}
+	a.dead.Messages = append(a.dead.Messages, letter)
+	a.dead.Receipts = append(a.dead.Receipts, m.Receipt)
+	return nil
+}
+
+func (a *admission) record(ctx context.Context, c *Connections) error {
+	rejected, err := pipeline.Record(ctx, c.Recorder, a.events, pipeline.Recording{
+		Retry: func(err error, _ time.Duration) { c.warn(ctx, "recording failed, trying again", err) },
+	})
+	if err != nil {
+		return err
+	}
+	refused := make(map[int]bool, len(rejected))
+	for _, r := range rejected {
+		refused[r.Index] = true
+		if err := a.refuse(a.messages[r.Index], r.Reason); err != nil {
+			return err
+		}
+	}
+	if len(refused) == 0 {
+		return nil
+	}
+	kept := 0
+	for i := range a.events {
+		if !refused[i] {
+			a.events[kept], a.messages[kept] = a.events[i], a.messages[i]
+			kept++
+		}
+	}
+	a.events, a.messages = a.events[:kept], a.messages[:kept]
+	return nil
+}
+
+// pack makes one element a listener, at the time of its first event, so that the watermark waits for all of it.
+func (a *admission) pack(now time.Time, emit func(beam.EventTime, string, []byte)) {
+	type pack struct {
+		first time.Time
+		data  []byte
+	}
+	packs := map[string]*pack{}
+	var order []string
+	for i := range a.events {
+		e := &a.events[i]
+		p := packs[e.User]
+		if p == nil {
+			p = &pack{first: e.Time}
+			packs[e.User] = p
+			order = append(order, e.User)
+		}
+		p.first = earlier(p.first, e.Time)
+		p.data = appendPacked(p.data, packed{id: e.ID, kind: e.Kind, at: e.Time.UnixMilli(), receipt: a.messages[i].Receipt})
+	}
+	for _, user := range order {
+		emit(beam.EventTime(earlier(packs[user].first, now).UnixMilli()), user, packs[user].data)
+	}
+}
+
+// count makes one element a market and pane of time, so that the windows' part costs by the bundle, not by the play.
+func (a *admission) count(pane time.Duration, emit func(beam.EventTime, string, []byte)) {
+	type key struct {
+		market string
+		pane   int64
+	}
+	type plays struct {
+		at   time.Time
+		data []byte
+	}
+	counted := map[key]*plays{}
+	var order []key
+	for i := range a.events {
+		e := &a.events[i]
+		if e.Kind != event.Played {
+			continue
+		}
+		k := key{e.Market, e.Time.UnixMilli() / pane.Milliseconds()}
+		p := counted[k]
+		if p == nil {
+			p = &plays{at: e.Time}
+			counted[k] = p
+			order = append(order, k)
+		}
+		p.data = appendPlay(p.data, trends.Fingerprint(*e), play{track: e.Object, id: e.ID, at: e.Time.UnixMilli()})
+	}
+	for _, k := range order {
+		emit(beam.EventTime(counted[k].at.UnixMilli()), k.market, counted[k].data)
+	}
+}
