@@ -1,0 +1,54 @@
+package local
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// ConnectOptions says how to join the bus of another process.
+type ConnectOptions struct {
+	// TokenFile is the file TokenFile in that process's Options.Dir.
+	TokenFile string
+	// Logger takes what goes wrong with the connection; nil discards it.
+	Logger *slog.Logger
+	// Registerer takes the metrics; nil leaves them unregistered.
+	Registerer prometheus.Registerer
+}
+
+// Connect joins the Bus that another process has opened with Options.Listen, at its Addr. When that process is
+// gone for a while, calls fail until it is back; a Pull or a Read that waits goes on. ctx's deadline bounds the
+// connecting only; the caller calls Close.
+func Connect(ctx context.Context, addr string, o ConnectOptions) (*Bus, error) {
+	b, err := connect(ctx, addr, o)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the local bus at %s: %w", addr, err)
+	}
+	return b, nil
+}
+
+func connect(ctx context.Context, addr string, o ConnectOptions) (*Bus, error) {
+	if _, _, err := listenAddress(addr); err != nil || addr == "" {
+		return nil, fmt.Errorf("address %q: want a loopback host:port", addr)
+	}
+	token, err := os.ReadFile(o.TokenFile)
+	if err != nil {
+		return nil, fmt.Errorf("reading token: %w", err)
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	within := callTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		within = min(within, time.Until(deadline))
+	}
+	return newBus(o.Logger, o.Registerer, "nats://"+addr,
+		nats.Token(strings.TrimSpace(string(token))),
+		nats.Timeout(within))
+}

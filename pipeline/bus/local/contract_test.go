@@ -1,0 +1,93 @@
+package local_test
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"homefeed/pipeline/bus"
+	"homefeed/pipeline/bus/bustest"
+	"homefeed/pipeline/bus/local"
+	"homefeed/pipeline/event"
+)
+
+// fixture holds the contract's tests against b, which close ends and open starts again.
+func fixture(b *local.Bus, reopen func(t testing.TB) *local.Bus) bustest.Fixture {
+	return bustest.Fixture{
+		Publisher:      b,
+		Topic:          event.Played.Topic(),
+		Lease:          2 * time.Second,
+		CountsAttempts: true,
+		Subscribe: func(t testing.TB, name string, lease time.Duration) bus.Subscription {
+			t.Helper()
+			s, err := b.Subscribe(t.Context(), name, event.Topics(), local.SubscriptionOptions{Lease: lease})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		},
+		OpenLog: func(t testing.TB, name string) bus.Log {
+			t.Helper()
+			l, err := b.OpenLog(t.Context(), name, event.Topics())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return l
+		},
+		Reopen: func(t testing.TB) bustest.Fixture {
+			t.Helper()
+			return fixture(reopen(t), reopen)
+		},
+	}
+}
+
+// inProcess opens a bus; Reopen closes and opens it.
+func inProcess(t *testing.T) bustest.Fixture {
+	dir := t.TempDir()
+	b := openBus(t, local.Options{Dir: dir})
+	return fixture(b, func(t testing.TB) *local.Bus {
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+		b = openBus(t, local.Options{Dir: dir})
+		return b
+	})
+}
+
+// connected opens a bus and joins it over TCP; Reopen ends and repeats the joining alone, as when only the second
+// process is started again.
+func connected(t *testing.T) bustest.Fixture {
+	dir := t.TempDir()
+	host := openBus(t, local.Options{Dir: dir, Listen: "127.0.0.1:0"})
+	b := join(t, host.Addr(), dir)
+	return fixture(b, func(t testing.TB) *local.Bus {
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+		b = join(t, host.Addr(), dir)
+		return b
+	})
+}
+
+func join(tb testing.TB, addr, dir string) *local.Bus {
+	tb.Helper()
+	b, err := local.Connect(tb.Context(), addr, local.ConnectOptions{TokenFile: filepath.Join(dir, local.TokenFile)})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			tb.Errorf("closing: %v", err)
+		}
+	})
+	return b
+}
+
+func TestContract(t *testing.T) {
+	for name, open := range map[string]func(*testing.T) bustest.Fixture{"InProcess": inProcess, "Connected": connected} {
+		t.Run(name, func(t *testing.T) {
+			t.Run("PublishSubscribe", func(t *testing.T) { bustest.TestPublishSubscribe(t, open) })
+			t.Run("Log", func(t *testing.T) { bustest.TestLog(t, open) })
+		})
+	}
+}
