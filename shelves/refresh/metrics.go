@@ -1,6 +1,8 @@
 package refresh
 
 import (
+	"fmt"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
@@ -23,10 +25,12 @@ type metrics struct {
 	busErrors   *prometheus.CounterVec
 }
 
-func newMetrics(reg prometheus.Registerer) *metrics {
-	f := promauto.With(reg)
+// newMetrics makes the metrics and registers them with reg, unless that is nil. The error is reg's: they are there
+// already, since each Runner needs a registry, or a wrapped one, of its own.
+func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+	f := promauto.With(nil)
 	name := func(n string) string { return "homefeed_refresh_" + n }
-	return &metrics{
+	m := &metrics{
 		triggers: f.NewCounterVec(prometheus.CounterOpts{Name: name("triggers_total"),
 			Help: "Deliveries of triggers by what became of them: done, retried, put_back, dead_lettered."}, []string{"outcome"}),
 		coalesced: f.NewCounter(prometheus.CounterOpts{Name: name("coalesced_total"),
@@ -61,4 +65,16 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		busErrors: f.NewCounterVec(prometheus.CounterOpts{Name: name("bus_errors_total"),
 			Help: "Calls of the bus that failed: pull, ack, nack, extend, publish. Leases bring back what they concern."}, []string{"call"}),
 	}
+	if reg == nil {
+		return m, nil
+	}
+	for _, c := range []prometheus.Collector{
+		m.triggers, m.coalesced, m.held, m.running, m.fill, m.cards, m.dropped, m.abandoned, m.unknown, m.write,
+		m.visible, m.beyond, m.deadLetters, m.busErrors,
+	} {
+		if err := reg.Register(c); err != nil {
+			return nil, fmt.Errorf("refresh: registering metrics: %w", err)
+		}
+	}
+	return m, nil
 }

@@ -91,9 +91,13 @@ func New(cfg Config) (*Runner, error) {
 	setDefault(&cfg.RetryDelay, time.Second)
 	setDefault(&cfg.ExtendEvery, 5*time.Second)
 	setDefault(&cfg.DrainTimeout, 10*time.Second)
+	m, err := newMetrics(cfg.Registerer)
+	if err != nil {
+		return nil, err
+	}
 	r := &Runner{
 		cfg: cfg, shelves: map[string]*guarded{}, log: cfg.Logger, now: cfg.Now,
-		metrics: newMetrics(cfg.Registerer), attempts: newAttempts(10 * cfg.MaxHeld),
+		metrics: m, attempts: newAttempts(10 * cfg.MaxHeld),
 	}
 	for _, s := range cfg.Shelves {
 		if err := s.Validate(); err != nil {
