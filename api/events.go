@@ -1,0 +1,119 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/code"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"homefeed/api/apierror"
+	"homefeed/api/identity"
+	"homefeed/api/intake"
+	"homefeed/pipeline/eventpb"
+)
+
+// maxBody is the largest body of POST /v1/events.
+const maxBody = 1 << 20
+
+// events answers POST /v1/events. It answers once every good event is durable on the bus; if the bus doesn't take
+// one, nothing is said to be accepted, and sending all again is right: the same id is the same event.
+func (a *API) events(w http.ResponseWriter, r *http.Request, who identity.Identity) error {
+	select {
+	case a.intakes <- struct{}{}:
+		defer func() { <-a.intakes }()
+	default:
+		return apierror.Unavailable("INTAKE_BUSY", "too many batches of events at once", time.Second, nil)
+	}
+	contentType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || (contentType != typeJSON && !isProtobuf(contentType)) {
+		return &apierror.Error{
+			Code: code.Code_INVALID_ARGUMENT, HTTP: http.StatusUnsupportedMediaType, Reason: "CONTENT_TYPE",
+			Message: "Content-Type: want application/json or application/x-protobuf",
+		}
+	}
+	body, err := readBody(w, r)
+	if err != nil {
+		return err
+	}
+	reader := intake.Reader{User: who.User, Now: a.now()}
+	read := reader.JSON
+	if isProtobuf(contentType) {
+		read = reader.Protobuf
+	}
+	batch, err := read(body)
+	if err != nil {
+		return apierror.BadRequest("BATCH_INVALID", err.Error(),
+			apierror.Field{Field: "events", Want: fmt.Sprintf("want 1 to %d events", intake.MaxEvents)})
+	}
+	if err := a.publish(r.Context(), batch); err != nil {
+		a.metrics.events(batch, false)
+		a.degraded("publish", err)
+		return apierror.Unavailable("BUS_UNAVAILABLE",
+			"the events could not be stored; none of them is accepted, send all of them again", 2*time.Second, err)
+	}
+	a.metrics.events(batch, true)
+	a.recovered("publish")
+	return writeResults(w, r, batch)
+}
+
+// publish returns nil once all good events are durable.
+func (a *API) publish(ctx context.Context, batch *intake.Batch) error {
+	ctx, cancel := context.WithTimeout(ctx, a.limits.PublishTimeout)
+	defer cancel()
+	for _, t := range batch.Topics {
+		if len(t.Messages) == 0 {
+			continue
+		}
+		if err := a.bus.Publish(ctx, t.Kind.Topic(), t.Messages...); err != nil {
+			return fmt.Errorf("publishing to %s: %w", t.Kind.Topic(), err)
+		}
+	}
+	return nil
+}
+
+func writeResults(w http.ResponseWriter, r *http.Request, batch *intake.Batch) error {
+	w.Header().Set("Cache-Control", "no-store")
+	answer := &eventpb.WriteEventsResponse{Results: batch.Results}
+	if wantsProtobuf(r) {
+		body, err := proto.Marshal(answer)
+		if err != nil {
+			return fmt.Errorf("encoding results: %w", err)
+		}
+		writeBody(w, typeProtobuf, body)
+		return nil
+	}
+	body, err := protojson.Marshal(answer)
+	if err != nil {
+		return fmt.Errorf("encoding results: %w", err)
+	}
+	writeBody(w, typeJSON, body)
+	return nil
+}
+
+// readBody reads at most maxBody. The memory is the request's own: messages share it.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.ContentLength > maxBody {
+		return nil, &http.MaxBytesError{Limit: maxBody}
+	}
+	var body bytes.Buffer
+	if r.ContentLength > 0 {
+		body.Grow(int(r.ContentLength) + bytes.MinRead)
+	}
+	if _, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody)); err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return nil, err
+		}
+		return nil, &apierror.Error{
+			Code: code.Code_INVALID_ARGUMENT, Reason: "BODY_INCOMPLETE", Message: "the body could not be read", Cause: err,
+		}
+	}
+	return body.Bytes(), nil
+}

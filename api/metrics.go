@@ -1,0 +1,95 @@
+package api
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"homefeed/api/intake"
+	"homefeed/shelves/shelfpb"
+)
+
+// metrics are the API's. With a nil Registerer they count for nobody.
+type metrics struct {
+	requests  *prometheus.CounterVec   // route, code
+	durations *prometheus.HistogramVec // route
+	shelves   *prometheus.CounterVec   // shelf, status
+	ages      *prometheus.HistogramVec // shelf
+	accepted  *prometheus.CounterVec   // kind
+	rejected  *prometheus.CounterVec   // kind, reason
+	failures  *prometheus.CounterVec   // of what: row, market, publish, cell, panic
+}
+
+func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "homefeed", Subsystem: "api", Name: name, Help: help}, labels)
+	}
+	m := &metrics{
+		requests: counter("requests_total", "Requests answered, by route and HTTP status code.", "route", "code"),
+		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "homefeed", Subsystem: "api", Name: "request_duration_seconds",
+			Help:    "Time from a request's header to the end of its answer, by route.",
+			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		}, []string{"route"}),
+		shelves: counter("shelves_total", "Shelves shown, by shelf and rung of the fallback ladder.", "shelf", "status"),
+		ages: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "homefeed", Subsystem: "api", Name: "row_age_seconds",
+			Help:    "Age of the rows shown, from their as-of time, by shelf.",
+			Buckets: []float64{1, 5, 15, 60, 300, 1800, 3600, 6 * 3600, 86400, 7 * 86400, 30 * 86400},
+		}, []string{"shelf"}),
+		accepted: counter("events_accepted_total", "Events published, by kind.", "kind"),
+		rejected: counter("events_rejected_total", "Events refused, by kind and the field that was wrong.", "kind", "reason"),
+		failures: counter("failures_total", "What failed without or before its answer, by what.", "what"),
+	}
+	if reg == nil {
+		return m, nil
+	}
+	for _, c := range []prometheus.Collector{m.requests, m.durations, m.shelves, m.ages, m.accepted, m.rejected, m.failures} {
+		if err := reg.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// placeMetrics are looked up once: a Home counts a dozen of them.
+type placeMetrics struct {
+	status map[shelfpb.Status]prometheus.Counter
+	age    prometheus.Observer
+}
+
+func (m *metrics) place(shelf string) placeMetrics {
+	p := placeMetrics{status: map[shelfpb.Status]prometheus.Counter{}, age: m.ages.WithLabelValues(shelf)}
+	for s, name := range shelfpb.Status_name {
+		if s == 0 {
+			continue // no rung has it
+		}
+		p.status[shelfpb.Status(s)] = m.shelves.WithLabelValues(shelf, name)
+	}
+	return p
+}
+
+func (p *placeMetrics) count(r Rung) {
+	p.status[r.Status].Inc()
+	if !r.AsOf.IsZero() {
+		p.age.Observe(r.Age.Seconds())
+	}
+}
+
+func (m *metrics) events(b *intake.Batch, published bool) {
+	for _, r := range b.Rejected {
+		m.rejected.WithLabelValues(r.Kind, r.Reason).Inc()
+	}
+	if !published {
+		return
+	}
+	for _, t := range b.Topics {
+		m.accepted.WithLabelValues(t.Kind.String()).Add(float64(len(t.Messages)))
+	}
+}
+
+func (m *metrics) request(route string, code string, took time.Duration) {
+	m.requests.WithLabelValues(route, code).Inc()
+	m.durations.WithLabelValues(route).Observe(took.Seconds())
+}
