@@ -1,0 +1,126 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// checkpoint is everything as of one position of the log. It goes through the consumers and outboxes like a
+// message, so when it has arrived everywhere, all triggers and dead letters before it are published.
+type checkpoint struct {
+	pos       uint64
+	watermark int64 // ms
+	keep      bool  // states are wanted, not only positions
+	began     time.Time
+
+	left    atomic.Int32
+	arrived chan struct{} // closed when left is 0
+
+	mu        sync.Mutex
+	listeners [][]byte
+	trends    []byte
+	oldest    uint64 // lowest position of an event with a refresh to come; math.MaxUint64: none
+	err       error
+}
+
+// listenersPart is a shard's part of a checkpoint: pairs of a listener and a state, each with its length before it.
+type listenersPart struct {
+	states []byte
+	oldest uint64
+}
+
+func newCheckpoint(pos uint64, watermark int64, keep bool, parts int) *checkpoint {
+	c := &checkpoint{
+		pos: pos, watermark: watermark, keep: keep, began: time.Now(),
+		arrived: make(chan struct{}), oldest: math.MaxUint64,
+	}
+	c.left.Store(int32(parts))
+	return c
+}
+
+func (c *checkpoint) arrive() {
+	if c.left.Add(-1) == 0 {
+		close(c.arrived)
+	}
+}
+
+func (c *checkpoint) addListeners(p listenersPart) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.oldest = min(c.oldest, p.oldest)
+	if len(p.states) > 0 {
+		c.listeners = append(c.listeners, p.states)
+	}
+}
+
+func (c *checkpoint) addTrends(state []byte, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.trends, c.err = state, errors.Join(c.err, err)
+}
+
+// floor is the position behind which nothing is needed any more.
+func (c *checkpoint) floor() uint64 { return min(c.pos, c.oldest-1) }
+
+// checkpointDone tells the sequencer what became of a checkpoint.
+type checkpointDone struct {
+	took time.Duration
+	err  error
+}
+
+// keepCheckpoints makes checkpoints durable and moves the floor, one after the other.
+func (r *run) keepCheckpoints(ctx context.Context) error {
+	for {
+		var c *checkpoint
+		var more bool
+		select {
+		case c, more = <-r.checkpoints:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if !more {
+			return nil
+		}
+		select {
+		case <-c.arrived:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		began := time.Now()
+		err := r.save(ctx, c)
+		if err != nil {
+			r.metrics.checkpointErrors.Inc()
+			r.cfg.Logger.Error("the floor stays: a checkpoint failed", "position", c.pos, "error", err)
+		}
+		r.metrics.took("checkpoint", began)
+		r.checkpointed <- checkpointDone{took: time.Since(began), err: err} // there is room for one
+	}
+}
+
+// save writes the file first: with it behind the floor nothing is missing, whichever of the two is older.
+func (r *run) save(ctx context.Context, c *checkpoint) error {
+	if c.err != nil {
+		return c.err
+	}
+	before := r.floor.Load()
+	floor := max(before, c.floor())
+	if c.keep {
+		if err := writeFile(r.cfg.Dir, c, before); err != nil {
+			return fmt.Errorf("writing %s: %w", fileName, err)
+		}
+	}
+	if floor > before {
+		ctx, cancel := context.WithTimeout(ctx, callTimeout)
+		defer cancel()
+		if err := r.cfg.Log.SetFloor(ctx, floor); err != nil {
+			return fmt.Errorf("setting the floor to %d: %w", floor, err)
+		}
+		r.floor.Store(floor)
+	}
+	return nil
+}
