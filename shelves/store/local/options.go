@@ -12,12 +12,11 @@ import (
 )
 
 // options is the engine's setting for rows of some 30 to 100 KB that are overwritten all the time.
-func options(cfg Config) *pebble.Options {
+func options(fs vfs.FS, cfg Config) *pebble.Options {
 	o := &pebble.Options{
-		Merger:    newMerger(),
-		CacheSize: cfg.CacheBytes,
-		// Pebble's own wrapper of the file system starts a clock a file; a store at rest should cost nothing.
-		FS:                          vfs.Default,
+		FS:                          fs,
+		Merger:                      newMerger(),
+		CacheSize:                   cfg.CacheBytes,
 		FormatMajorVersion:          pebble.FormatNewest,
 		Logger:                      engineLog{cfg.Log},
 		MemTableSize:                cfg.BufferBytes,
