@@ -107,7 +107,7 @@ func (s *Server) options(o ServerOptions) []grpc.ServerOption {
 			// Connections end now and then, so that clients find new servers by round robin.
 			MaxConnectionAge: 30 * time.Minute, MaxConnectionAgeGrace: time.Minute,
 		}),
-		grpc.ChainUnaryInterceptor(s.measure, s.mapError, s.recoverUnary, s.bound),
+		grpc.ChainUnaryInterceptor(s.measure, s.recoverUnary, s.mapError, s.bound),
 		grpc.ChainStreamInterceptor(s.recoverStream),
 	}
 	if o.TLS != nil {

@@ -9,9 +9,9 @@ import (
 	"homefeed/services/songsplayed/songsplayedpb"
 )
 
-// scan visits the actions of a span, newest first, and of equal times the smaller object first. It reads at most limit rows and never
-// more than MaxScan, which is when it says truncated, and ends with the caller's deadline. An object is valid
-// during its visit only.
+// scan visits the actions of a span, newest first, and of equal times the smaller object first. It reads at most
+// limit rows and never more than MaxScan, which is when it says truncated, and ends with the caller's deadline. An
+// object is valid during its visit only.
 func (s *Server) scan(ctx context.Context, in span, limit int, visit func(object []byte, ms int64) bool) (truncated bool, err error) {
 	if in.start >= in.end {
 		return false, nil

