@@ -37,3 +37,19 @@ resource "google_bigtable_gc_policy" "home_meta" {
   column_family = "m"
   gc_rules      = jsonencode({ rules = [{ max_version = 1 }] })
 }
+
+# A row an action: listener, kind, time counted backwards, object. Its one cell is empty and has the action's time.
+resource "google_bigtable_table" "songs_played" {
+  name          = "songs-played"
+  instance_name = google_bigtable_instance.homefeed.name
+  split_keys    = ["u#4000", "u#8000", "u#c000"]
+  column_family { family = "a" }
+  lifecycle { prevent_destroy = true }
+}
+
+resource "google_bigtable_gc_policy" "songs_played" {
+  instance_name = google_bigtable_instance.homefeed.name
+  table         = google_bigtable_table.songs_played.name
+  column_family = "a"
+  gc_rules      = jsonencode({ rules = [{ max_version = 1 }] })
+}
