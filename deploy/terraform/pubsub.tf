@@ -30,17 +30,22 @@ resource "google_pubsub_subscription" "events" {
   expiration_policy { ttl = "" }
 }
 
-# The runner dead-letters by itself, with a reason; the bus' own rule would lose the reason.
+# The runner gives a trigger up after 5 attempts and says why in the dead letter. This policy makes Pub/Sub count
+# the attempts, and catches what kills the runner before it can say anything. Order is not asked for: rows don't
+# depend on it, and one redelivery would replay every later trigger of the listener.
 resource "google_pubsub_subscription" "triggers" {
   name                       = "refresh"
   topic                      = google_pubsub_topic.triggers.id
   ack_deadline_seconds       = 60
   message_retention_duration = "604800s"
-  enable_message_ordering    = true
   expiration_policy { ttl = "" }
   retry_policy {
     minimum_backoff = "1s"
     maximum_backoff = "60s"
+  }
+  dead_letter_policy {
+    dead_letter_topic     = google_pubsub_topic.dead_letters["refresh-dead-letter"].id
+    max_delivery_attempts = 20
   }
 }
 
