@@ -53,7 +53,8 @@ type Delivery struct {
 // Subscription hands out each message to one consumer at a time.
 type Subscription interface {
 	// Pull waits until at least one message is there, and returns at most max in order. An error is ctx's, or
-	// the bus is away: the caller backs off and calls again. One goroutine pulls.
+	// the bus is away: the caller backs off and calls again. One goroutine pulls. Messages of a key may be held back
+	// as long as an earlier one of that key is not acknowledged.
 	Pull(ctx context.Context, max int) ([]Delivery, error)
 	// Ack ends the leases for good. A lease that ran out is not an error: the message comes again.
 	Ack(ctx context.Context, ds ...Delivery) error

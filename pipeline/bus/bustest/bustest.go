@@ -59,6 +59,16 @@ func messages(key string, from, n int) []bus.Message {
 	return msgs
 }
 
+// apart are messages that each have a key of their own: of one key, a bus may hold back what is behind a message that
+// is not acknowledged.
+func apart(prefix string, n int) []bus.Message {
+	msgs := make([]bus.Message, n)
+	for i := range msgs {
+		msgs[i] = message(fmt.Sprintf("%s%d", prefix, i), 0)
+	}
+	return msgs
+}
+
 func publish(t testing.TB, p bus.Publisher, topic string, msgs ...bus.Message) {
 	t.Helper()
 	if err := p.Publish(patient(t), topic, msgs...); err != nil {

@@ -25,7 +25,10 @@ func TestLog(t *testing.T, open func(t *testing.T) Fixture) {
 		"WaitingZero":      testLogWaitingZero,
 		"CloseEndsRead":    testLogClose,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, open(t)) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, open(t))
+		})
 	}
 }
 
