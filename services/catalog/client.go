@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"google.golang.org/grpc"
 
@@ -12,10 +11,8 @@ import (
 	"homefeed/shelves/shelf"
 )
 
-// callTimeout bounds a call whose context has no earlier deadline.
-const callTimeout = 5 * time.Second
-
-// Client asks a catalogue over gRPC. It is a shelf.Catalog; errors are those of gRPC, wrapped.
+// Client asks the service over a connection, best one of rpc.Dial, which adds deadlines and retries. It is a
+// shelf.Catalog, and safe for concurrent use.
 type Client struct {
 	catalog catalogpb.CatalogClient
 }
@@ -31,7 +28,7 @@ func NewClient(c grpc.ClientConnInterface) *Client {
 func (c *Client) Tracks(ctx context.Context, ids ...string) (map[string]shelf.Track, error) {
 	known := make(map[string]shelf.Track, len(ids))
 	for batch := range slices.Chunk(ids, MaxBatch) {
-		answer, err := c.batchGet(ctx, &catalogpb.BatchGetRequest{Tracks: batch})
+		answer, err := c.catalog.BatchGet(ctx, &catalogpb.BatchGetRequest{Tracks: batch})
 		if err != nil {
 			return nil, fmt.Errorf("getting tracks: %w", err)
 		}
@@ -46,7 +43,7 @@ func (c *Client) Tracks(ctx context.Context, ids ...string) (map[string]shelf.Tr
 func (c *Client) Artists(ctx context.Context, ids ...string) (map[string]shelf.Artist, error) {
 	known := make(map[string]shelf.Artist, len(ids))
 	for batch := range slices.Chunk(ids, MaxBatch) {
-		answer, err := c.batchGet(ctx, &catalogpb.BatchGetRequest{Artists: batch})
+		answer, err := c.catalog.BatchGet(ctx, &catalogpb.BatchGetRequest{Artists: batch})
 		if err != nil {
 			return nil, fmt.Errorf("getting artists: %w", err)
 		}
@@ -62,8 +59,6 @@ func (c *Client) ArtistTracks(ctx context.Context, artist string, n int) ([]shel
 	if n <= 0 {
 		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
 	answer, err := c.catalog.ListArtistTracks(ctx, &catalogpb.ListArtistTracksRequest{
 		Artist: artist, PageSize: int32(min(n, MaxBatch)),
 	})
@@ -88,12 +83,6 @@ func (c *Client) ArtistsOf(ctx context.Context, tracks []string) (map[string]str
 		artists[id] = t.Artist
 	}
 	return artists, nil
-}
-
-func (c *Client) batchGet(ctx context.Context, r *catalogpb.BatchGetRequest) (*catalogpb.BatchGetResponse, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	return c.catalog.BatchGet(ctx, r)
 }
 
 func trackFromProto(t *catalogpb.Track) shelf.Track {

@@ -8,13 +8,12 @@ import (
 
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
+
+	"homefeed/pipeline/event"
 )
 
-// maxID is how long an id may be (event.Event.Object). maxSlug leaves room for a hash behind it.
-const (
-	maxID   = 128
-	maxSlug = 96
-)
+// maxSlug is the most bytes of a slug. An id may have 128 (event.Event.Object), so there is room for a hash.
+const maxSlug = 96
 
 // fold is a name for comparing: compatible forms made equal, case folded, runs of blanks made one.
 func fold(name string) string {
@@ -85,19 +84,5 @@ func endsInHash(slug string) bool {
 	return at > 0 && slug[at-1] == '-' && strings.Trim(slug[at:], "0123456789abcdef") == ""
 }
 
-// validID reports whether a track's id may travel in an event (see event.Event.Object) and stand in a path,
-// which ids of dots alone may not.
-func validID(id string) bool {
-	if id == "" || len(id) > maxID || strings.Trim(id, ".") == "" {
-		return false
-	}
-	for i := range len(id) {
-		c := id[i]
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '_', c == ':', c == '-':
-		default:
-			return false
-		}
-	}
-	return true
-}
+// validID reports whether a track's id may travel in an event and stand in a path, which ids of dots alone may not.
+func validID(id string) bool { return event.ValidObject(id) && strings.Trim(id, ".") != "" }

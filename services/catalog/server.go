@@ -2,12 +2,12 @@ package catalog
 
 import (
 	"context"
+	"fmt"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"homefeed/services/catalog/catalogpb"
+	"homefeed/services/rpc"
 	"homefeed/shelves/shelf"
 )
 
@@ -17,7 +17,7 @@ const (
 	defaultPageSize = 50
 )
 
-// Server answers from one Catalog. Its errors are INVALID_ARGUMENT for a request over its bounds, nothing else.
+// Server answers from one Catalog. Its only errors are *rpc.FieldError, for requests over its bounds.
 type Server struct {
 	catalogpb.UnimplementedCatalogServer
 	catalog *Catalog
@@ -32,10 +32,10 @@ func Register(r grpc.ServiceRegistrar, s *Server) { catalogpb.RegisterCatalogSer
 // BatchGet returns what is known of the ids, in their order, and names those that are not.
 func (s *Server) BatchGet(_ context.Context, r *catalogpb.BatchGetRequest) (*catalogpb.BatchGetResponse, error) {
 	if n := len(r.GetTracks()); n > MaxBatch {
-		return nil, status.Errorf(codes.InvalidArgument, "tracks: %d ids: want at most %d", n, MaxBatch)
+		return nil, rpc.Invalid("tracks", fmt.Sprintf("want at most %d ids, not %d", MaxBatch, n))
 	}
 	if n := len(r.GetArtists()); n > MaxBatch {
-		return nil, status.Errorf(codes.InvalidArgument, "artists: %d ids: want at most %d", n, MaxBatch)
+		return nil, rpc.Invalid("artists", fmt.Sprintf("want at most %d ids, not %d", MaxBatch, n))
 	}
 	answer := &catalogpb.BatchGetResponse{}
 	for _, id := range r.GetTracks() {
@@ -61,7 +61,7 @@ func (s *Server) ListArtistTracks(ctx context.Context, r *catalogpb.ListArtistTr
 	*catalogpb.ListArtistTracksResponse, error) {
 	n := int(r.GetPageSize())
 	if n < 0 || n > MaxBatch {
-		return nil, status.Errorf(codes.InvalidArgument, "page_size: %d: want 0 to %d", n, MaxBatch)
+		return nil, rpc.Invalid("page_size", fmt.Sprintf("want 0 to %d, not %d", MaxBatch, n))
 	}
 	if n == 0 {
 		n = defaultPageSize

@@ -2,44 +2,35 @@ package catalog_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
-	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/proto"
 
 	"homefeed/services/catalog"
 	"homefeed/services/catalog/catalogpb"
+	"homefeed/services/rpc"
 )
 
 // serve puts the catalogue on gRPC and returns a connection to it.
 func serve(t *testing.T, c *catalog.Catalog) *grpc.ClientConn {
 	t.Helper()
-	listener := bufconn.Listen(1 << 20)
-	server := grpc.NewServer()
-	catalog.Register(server, catalog.NewServer(c))
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	conn, err := grpc.NewClient("passthrough:///catalog",
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }),
-		grpc.WithTransportCredentials(insecure.NewCredentials()))
+	server, err := rpc.NewServer(rpc.ServerOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		conn.Close()
-		server.Stop()
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-	})
+	catalog.Register(server, catalog.NewServer(c))
+	conn, stop, err := rpc.InProcess(server, rpc.DialOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
 	return conn
 }
 
@@ -133,9 +124,11 @@ func TestServerRefusesTooMuch(t *testing.T) {
 	_, negative := client.ListArtistTracks(t.Context(), &catalogpb.ListArtistTracksRequest{PageSize: -1})
 	_, large := client.ListArtistTracks(t.Context(), &catalogpb.ListArtistTracksRequest{PageSize: 1_001})
 	for what, err := range map[string]error{
-		"tracks: ": tracks, "artists: ": artists, "page_size: -1": negative, "page_size: 1001": large,
+		"tracks: want at most 1000 ids, not 1001": tracks, "artists: want at most 1000 ids, not 1001": artists,
+		"page_size: want 0 to 1000, not -1": negative, "page_size: want 0 to 1000, not 1001": large,
 	} {
-		if status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), what) {
+		var field *rpc.FieldError
+		if !errors.As(err, &field) || field.Error() != what || status.Code(err) != codes.InvalidArgument {
 			t.Errorf("%v, want INVALID_ARGUMENT with %q", err, what)
 		}
 	}

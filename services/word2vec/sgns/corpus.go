@@ -10,12 +10,13 @@ import (
 	"iter"
 	"math"
 	"os"
+
+	"homefeed/pipeline/event"
 )
 
 // Bounds of a corpus.
 const (
 	maxLine  = 1 << 20 // bytes of a playlist as text
-	maxID    = 128     // bytes, as in event.Event.Object
 	maxWords = math.MaxInt32
 )
 
@@ -101,7 +102,7 @@ func (c *Corpus) add(id []byte) error {
 	}
 	word, known := c.index[string(id)]
 	if !known {
-		if !validID(id) {
+		if !event.ValidObject(string(id)) {
 			return fmt.Errorf("track %.140q: want 1–128 of A–Z a–z 0–9 . _ : -", id)
 		}
 		word = int32(len(c.ids))
@@ -138,18 +139,4 @@ func (c *Corpus) sentences() iter.Seq[[]int32] {
 			start = end
 		}
 	}
-}
-
-func validID(id []byte) bool {
-	if len(id) == 0 || len(id) > maxID {
-		return false
-	}
-	for _, c := range id {
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '_', c == ':', c == '-':
-		default:
-			return false
-		}
-	}
-	return true
 }

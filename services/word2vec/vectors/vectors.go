@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+
+	"homefeed/pipeline/event"
 )
 
 // Bounds of a set of vectors.
@@ -48,7 +50,7 @@ func New(ids []string, dim int, data []float32) (*Vectors, error) {
 }
 
 func (v *Vectors) add(i int, id string) error {
-	if !validID(id) {
+	if !event.ValidObject(id) {
 		return fmt.Errorf("id %.140q: want 1–128 of A–Z a–z 0–9 . _ : -", id)
 	}
 	if first, twice := v.index[id]; twice {
@@ -132,19 +134,4 @@ func Dot(a, b []float32) float32 {
 		s0 += a[i] * b[i]
 	}
 	return s0 + s1 + s2 + s3
-}
-
-func validID(id string) bool {
-	if id == "" || len(id) > maxID {
-		return false
-	}
-	for i := range len(id) {
-		c := id[i]
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '_', c == ':', c == '-':
-		default:
-			return false
-		}
-	}
-	return true
 }
