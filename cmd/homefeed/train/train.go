@@ -1,0 +1,80 @@
+// Package train is the command that learns vectors from a file of playlists.
+package train
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"homefeed/services/word2vec"
+	"homefeed/services/word2vec/sgns"
+	"homefeed/services/word2vec/vectors"
+)
+
+// Config is what the command is told.
+type Config struct {
+	In  string // playlists, one a line, track ids by blanks; may be gzipped
+	Out string // the model; its name ends in .bin or .txt, and .gz may follow
+	sgns.Config
+}
+
+// Default is the configuration without its files.
+func Default() Config { return Config{Config: sgns.Default()} }
+
+// Run trains and writes the model, and tells out about it. If it fails, or ctx ends first, whatever was at Out is
+// still there.
+func Run(ctx context.Context, cfg Config, out io.Writer) error { return run(ctx, cfg, out, time.Now) }
+
+func run(ctx context.Context, cfg Config, out io.Writer, now func() time.Time) error {
+	// Find out now, not after an hour of training.
+	if err := vectors.CheckPath(cfg.Out); err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Dir(cfg.Out)); err != nil {
+		return fmt.Errorf("directory of the model: %w", err)
+	}
+	corpus, err := sgns.LoadCorpus(cfg.In)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%s: %d playlists, %d tracks, %d different ones\n",
+		cfg.In, corpus.Playlists(), corpus.Words(), corpus.Tracks())
+	meter := &meter{out: out, now: now, start: now()}
+	meter.told = meter.start
+	v, err := sgns.Train(ctx, corpus, cfg.Config, meter.progress)
+	if err != nil {
+		return err
+	}
+	if err := vectors.Save(cfg.Out, v); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%s: model %s, %d tracks of dimension %d, in %v\n",
+		cfg.Out, word2vec.NewModel(v).Version(), v.Len(), v.Dim(), now().Sub(meter.start).Round(time.Millisecond))
+	return nil
+}
+
+// tellEvery is the least time between two lines of progress.
+const tellEvery = time.Second
+
+// meter tells how far training has come, how fast it is and how long it will take.
+type meter struct {
+	out         io.Writer
+	now         func() time.Time
+	start, told time.Time
+}
+
+func (m *meter) progress(p sgns.Progress) {
+	now := m.now()
+	if p.Words == 0 || p.Words < p.Total && now.Sub(m.told) < tellEvery {
+		return
+	}
+	m.told = now
+	took := now.Sub(m.start)
+	left := time.Duration(float64(took) / float64(p.Words) * float64(p.Total-p.Words))
+	speed := float64(p.Words) / max(took.Seconds(), 1e-3)
+	fmt.Fprintf(m.out, "epoch %d of %d, %3.0f%%, %.0f words/s, %v left\n",
+		min(p.Epoch+1, p.Epochs), p.Epochs, 100*float64(p.Words)/float64(p.Total), speed, left.Round(time.Second))
+}
