@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"testing"
 	"time"
 
@@ -21,6 +20,8 @@ import (
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials/insecure"
+
+	"homefeed/deploy/child"
 )
 
 // ErrMissing says that an emulator, or what it needs, is not installed. The error that wraps it says what to install.
@@ -39,11 +40,11 @@ type Process struct {
 	// Addr is its gRPC address, host:port on loopback: the value for PUBSUB_EMULATOR_HOST or BIGTABLE_EMULATOR_HOST.
 	Addr string
 
-	child *child
+	child *child.Process
 }
 
 // Stop ends the emulator with all its processes and waits until it is gone. Stopping twice is harmless.
-func (p *Process) Stop() { p.child.kill() }
+func (p *Process) Stop() { p.child.Kill() }
 
 // StartPubSub starts the Pub/Sub emulator on a free loopback port and waits until it answers. The caller stops it.
 // Errors: ErrMissing with the reason, ctx's, or that it did not start, with the end of its output.
@@ -115,32 +116,23 @@ func start(ctx context.Context, path, component string, needs []string, args fun
 }
 
 func startOn(ctx context.Context, program string, args func(port string) []string) (*Process, error) {
-	port, err := freePort()
+	addrs, err := child.FreeAddrs(1)
 	if err != nil {
 		return nil, err
 	}
-	c, err := startChild(program, args(strconv.Itoa(port)))
+	_, port, err := net.SplitHostPort(addrs[0])
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), child: c}
-	if err := awaitReady(ctx, p.Addr, c.done); err != nil {
-		c.kill()
-		return nil, fmt.Errorf("%w; its output ends with: %s", err, c.output.String())
-	}
-	return p, nil
-}
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	c, err := child.Run(exec.Command(program, args(port)...))
 	if err != nil {
-		return 0, fmt.Errorf("finding a free port: %w", err)
+		return nil, err
 	}
-	port := l.Addr().(*net.TCPAddr).Port
-	if err := l.Close(); err != nil {
-		return 0, fmt.Errorf("freeing port %d: %w", port, err)
+	if err := awaitReady(ctx, addrs[0], c.Done()); err != nil {
+		c.Kill()
+		return nil, fmt.Errorf("%w; its output ends with: %s", err, c.Output())
 	}
-	return port, nil
+	return &Process{Addr: addrs[0], child: c}, nil
 }
 
 // awaitReady waits until a gRPC connection to addr stands. An open port alone says little: the emulator's Java

@@ -1,4 +1,4 @@
-package emulator
+package child
 
 import (
 	"os/exec"
@@ -11,3 +11,8 @@ func ownGroup(cmd *exec.Cmd) {
 }
 
 func killGroup(cmd *exec.Cmd) { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+
+func terminate(cmd *exec.Cmd) error { return cmd.Process.Signal(syscall.SIGTERM) }
+
+// dump has a Go program print what each of its goroutines does, and exit.
+func dump(cmd *exec.Cmd) { _ = cmd.Process.Signal(syscall.SIGQUIT) }

@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package emulator
+package child
 
 import (
 	"os/exec"
@@ -10,3 +10,7 @@ import (
 func ownGroup(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
 
 func killGroup(cmd *exec.Cmd) { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+
+func terminate(cmd *exec.Cmd) error { return cmd.Process.Signal(syscall.SIGTERM) }
+
+func dump(cmd *exec.Cmd) { _ = cmd.Process.Signal(syscall.SIGQUIT) }
