@@ -49,9 +49,9 @@ type admitFn struct {
 }
 
 func (f *admitFn) Setup(ctx context.Context) error {
-	f.recorded = beam.NewCounter(metricsNamespace, "events_recorded")
-	f.lost = beam.NewCounter(metricsNamespace, "dead_letters")
-	f.recordingMillis = beam.NewDistribution(metricsNamespace, "recording_milliseconds")
+	f.recorded = beam.NewCounter(MetricsNamespace, "events_recorded")
+	f.lost = beam.NewCounter(MetricsNamespace, "dead_letters")
+	f.recordingMillis = beam.NewDistribution(MetricsNamespace, "recording_milliseconds")
 	return f.connect(ctx, f.Endpoints)
 }
 

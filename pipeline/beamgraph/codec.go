@@ -195,34 +195,48 @@ func unpack(pack []byte, user string, take func(event.Event, source.Receipt)) er
 
 // cell is a listener's state between bundles.
 type cell struct {
+	version  uint64           // rises with every writing
 	armed    int64            // ms; the timer that is set, 0: none
 	receipts []source.Receipt // of events that are not served
 	policy   []byte           // refreshpolicy's own encoding
 }
 
-const cellVersion = 1
+const cellFormat = 1
 
 func (c *cell) encode() []byte {
-	b := []byte{cellVersion}
+	b := []byte{cellFormat}
+	b = binary.AppendUvarint(b, c.version)
 	b = binary.AppendVarint(b, c.armed)
 	b = appendReceipts(b, c.receipts)
 	return append(b, c.policy...)
 }
 
 func decodeCell(b []byte) (cell, error) {
-	if len(b) == 0 {
-		return cell{}, nil
-	}
-	if b[0] != cellVersion {
-		return cell{}, fmt.Errorf("state cell: version %d, want %d", b[0], cellVersion)
+	if len(b) == 0 || b[0] != cellFormat {
+		return cell{}, fmt.Errorf("state cell of %d bytes: want format %d", len(b), cellFormat)
 	}
 	f := &fields{b: b[1:]}
-	c := cell{armed: f.varint(), receipts: f.receipts()}
+	c := cell{version: f.uvarint(), armed: f.varint(), receipts: f.receipts()}
 	if f.err != nil {
 		return cell{}, fmt.Errorf("state cell: %w", f.err)
 	}
 	c.policy = f.b
 	return c, nil
+}
+
+// newestCell is the cell written last of those that lie in the bag, in whatever order. None: the empty cell.
+func newestCell(bag [][]byte) (cell, error) {
+	var newest cell
+	for _, b := range bag {
+		c, err := decodeCell(b)
+		if err != nil {
+			return cell{}, err
+		}
+		if c.version > newest.version {
+			newest = c
+		}
+	}
+	return newest, nil
 }
 
 // Outcome is what one bundle has decided: messages to publish on a topic, and the receipts to acknowledge once

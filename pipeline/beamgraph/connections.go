@@ -82,11 +82,13 @@ func (c *Connections) pulled(n int) { c.reading.Add(int64(n)) }
 func (c *Connections) taken(n int)  { c.reading.Add(int64(-n)) }
 
 // Endpoints tell a DoFn where its Connections are. They travel inside the DoFn, so that a worker in another
-// process finds the same world.
+// process finds the same world. Only Job matters where the connections are provided.
 type Endpoints struct {
-	Job         string // the name under which Provide or Opener knows the job
-	Project     string // of Pub/Sub; empty unless the workers are remote
-	SongsPlayed string // host:port of the songs-played service; empty unless the workers are remote
+	Job           string // the name under which Provide or the Opener knows the job
+	Project       string // of Pub/Sub; empty where the runner reads and publishes by itself
+	Subscriptions string // the prefix of the event topics' subscriptions
+	SongsPlayed   string // address of the songs-played service
+	Plaintext     bool   // call it without TLS
 }
 
 // Opener opens the Connections of a job in a worker process. close ends them.

@@ -69,7 +69,7 @@ func Decide(s beam.Scope, e Endpoints, r Rules, packs beam.PCollection) beam.PCo
 	s = s.Scope("Decide")
 	return beam.ParDo(s, &decideFn{
 		Endpoints: e, Rules: r,
-		Cell: state.MakeValueState[[]byte]("cell"),
+		Cell: state.MakeBagState[[]byte]("cell"),
 		Due:  timers.InEventTime("due"),
 	}, packs)
 }
@@ -77,8 +77,10 @@ func Decide(s beam.Scope, e Endpoints, r Rules, packs beam.PCollection) beam.PCo
 type decideFn struct {
 	Endpoints Endpoints
 	Rules     Rules
-	Cell      state.Value[[]byte]
-	Due       timers.EventTime
+	// Cell is one value that is kept in a bag: writing a Value is a round trip to clear it and one to write it,
+	// adding to a bag is one. The newest version counts, and a bag of maxVersions is written anew.
+	Cell state.Bag[[]byte]
+	Due  timers.EventTime
 
 	wired
 	policy *refreshpolicy.Policy
@@ -87,7 +89,7 @@ type decideFn struct {
 }
 
 func (f *decideFn) Setup(ctx context.Context) (err error) {
-	f.fired = beam.NewCounter(metricsNamespace, "triggers")
+	f.fired = beam.NewCounter(MetricsNamespace, "triggers")
 	if f.policy, err = f.Rules.Policy(); err != nil {
 		return err
 	}
@@ -103,7 +105,7 @@ func (f *decideFn) StartBundle(context.Context, func(Outcome)) {
 	f.out = Outcome{Topic: trigger.Topic}
 }
 
-func (f *decideFn) ProcessElement(ctx context.Context, sp state.Provider, tp timers.Provider, user string, pack []byte, _ func(Outcome)) error {
+func (f *decideFn) ProcessElement(_ context.Context, sp state.Provider, tp timers.Provider, user string, pack []byte, _ func(Outcome)) error {
 	if f.policy == nil {
 		return errNotSetUp
 	}
@@ -124,17 +126,17 @@ func (f *decideFn) ProcessElement(ctx context.Context, sp state.Provider, tp tim
 	if f.conns != nil {
 		f.conns.taken(taken)
 	}
-	return f.store(ctx, sp, tp, l, fired)
+	return f.store(sp, tp, l, fired)
 }
 
-func (f *decideFn) OnTimer(ctx context.Context, sp state.Provider, tp timers.Provider, user string, _ timers.Context, _ func(Outcome)) error {
+func (f *decideFn) OnTimer(_ context.Context, sp state.Provider, tp timers.Provider, user string, _ timers.Context, _ func(Outcome)) error {
 	l, err := f.load(sp)
-	if err != nil || !l.stored {
+	if err != nil || l.versions == 0 {
 		return err // served since the timer was set
 	}
 	now := time.UnixMilli(l.cell.armed)
 	l.cell.armed = 0
-	return f.store(ctx, sp, tp, l, f.policy.Advance(&l.state, user, now))
+	return f.store(sp, tp, l, f.policy.Advance(&l.state, user, now))
 }
 
 // FinishBundle hands on everything at once: see the package's comment on why not ProcessElement.
@@ -146,20 +148,23 @@ func (f *decideFn) FinishBundle(ctx context.Context, emit func(Outcome)) {
 	f.out = Outcome{}
 }
 
+// maxVersions bounds what a bag grows to between two clearings: reading costs by the byte, clearing by the trip.
+const maxVersions = 8
+
 // listener is one listener's state while it is worked on.
 type listener struct {
-	cell   cell
-	state  refreshpolicy.State
-	stored bool // there is something in the cell
+	cell     cell
+	state    refreshpolicy.State
+	versions int // in the bag
 }
 
 func (f *decideFn) load(sp state.Provider) (l listener, err error) {
-	b, ok, err := f.Cell.Read(sp)
+	bag, _, err := f.Cell.Read(sp)
 	if err != nil {
 		return l, fmt.Errorf("reading the state cell: %w", err)
 	}
-	l.stored = ok && len(b) > 0
-	if l.cell, err = decodeCell(b); err != nil {
+	l.versions = len(bag)
+	if l.cell, err = newestCell(bag); err != nil {
 		return l, err
 	}
 	l.state, err = f.policy.Decode(l.cell.policy)
@@ -168,7 +173,7 @@ func (f *decideFn) load(sp state.Provider) (l listener, err error) {
 
 // store puts back what is left, sets the timer if it is not set or too late, and passes on what fired with the
 // receipts of all events that are served.
-func (f *decideFn) store(_ context.Context, sp state.Provider, tp timers.Provider, l listener, fired []trigger.Trigger) error {
+func (f *decideFn) store(sp state.Provider, tp timers.Provider, l listener, fired []trigger.Trigger) error {
 	for _, t := range fired {
 		m, err := pipeline.TriggerMessage(t)
 		if err != nil {
@@ -178,13 +183,12 @@ func (f *decideFn) store(_ context.Context, sp state.Provider, tp timers.Provide
 	}
 	l.cell.receipts = f.serve(l)
 	next, waiting := f.policy.Next(&l.state)
-	if !waiting {
-		if !l.stored {
-			return nil
-		}
+	if (!waiting || l.versions >= maxVersions) && l.versions > 0 {
 		if err := f.Cell.Clear(sp); err != nil {
 			return fmt.Errorf("clearing the state cell: %w", err)
 		}
+	}
+	if !waiting {
 		return nil
 	}
 	// A timer that is set for earlier stays: when it fires it is set again. Setting one costs, moving it too.
@@ -192,8 +196,9 @@ func (f *decideFn) store(_ context.Context, sp state.Provider, tp timers.Provide
 		l.cell.armed = due
 		f.Due.Set(tp, next)
 	}
+	l.cell.version++
 	l.cell.policy = f.policy.Encode(&l.state)
-	if err := f.Cell.Write(sp, l.cell.encode()); err != nil {
+	if err := f.Cell.Add(sp, l.cell.encode()); err != nil {
 		return fmt.Errorf("writing the state cell: %w", err)
 	}
 	return nil

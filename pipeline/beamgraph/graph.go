@@ -1,13 +1,15 @@
 package beamgraph
 
 import (
+	"fmt"
+
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
 	"homefeed/pipeline/trends"
 )
 
-// metricsNamespace is where the DoFns' Beam metrics are.
-const metricsNamespace = "homefeed"
+// MetricsNamespace is where the DoFns' Beam metrics are.
+const MetricsNamespace = "homefeed"
 
 // Config is everything about the graph that is not a connection.
 type Config struct {
@@ -21,6 +23,19 @@ type Config struct {
 
 // Experiments that Prism must be run with.
 var Experiments = []string{"prism_disable_sdf_split"}
+
+// Pipeline makes a pipeline out of what build adds to it. Beam reports a graph that is wrong by panicking; here that
+// is an error.
+func Pipeline(build func(beam.Scope)) (p *beam.Pipeline, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("building the graph: %v", r)
+		}
+	}()
+	p, root := beam.NewPipelineWithRoot()
+	build(root)
+	return p, nil
+}
 
 // Stream builds the whole graph over the job's own source and sink: for Prism and Flink.
 func Stream(s beam.Scope, c Config) {

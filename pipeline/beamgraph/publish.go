@@ -31,7 +31,7 @@ type publishFn struct {
 }
 
 func (f *publishFn) Setup(ctx context.Context) error {
-	f.published = beam.NewCounter(metricsNamespace, "messages_published")
+	f.published = beam.NewCounter(MetricsNamespace, "messages_published")
 	return f.connect(ctx, f.Endpoints)
 }
 

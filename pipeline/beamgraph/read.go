@@ -68,7 +68,7 @@ type readFn struct {
 }
 
 func (f *readFn) Setup(ctx context.Context) error {
-	f.read = beam.NewCounter(metricsNamespace, "messages_read")
+	f.read = beam.NewCounter(MetricsNamespace, "messages_read")
 	return f.connect(ctx, f.Endpoints)
 }
 

@@ -17,6 +17,8 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/universal/extworker"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/universal/runnerlib"
+
+	"homefeed/pipeline/beamgraph"
 )
 
 // Server is a Prism in this process. It lives as long as the process: Prism has no way to stop one. It listens on
@@ -66,9 +68,9 @@ type Job struct {
 // Run runs the job until it ends, or ctx does: then the job is cancelled, which takes milliseconds, and the error
 // is ctx's. A job that failed is an error.
 func (s *Server) Run(ctx context.Context, j Job) error {
-	p, root := beam.NewPipelineWithRoot()
-	if err := build(j.Build, root); err != nil {
-		return fmt.Errorf("building job %s: %w", j.Name, err)
+	p, err := beamgraph.Pipeline(j.Build)
+	if err != nil {
+		return fmt.Errorf("job %s: %w", j.Name, err)
 	}
 	// The worker outlives ctx, so that cancelling goes through the job service and not by breaking connections.
 	workers, err := extworker.StartLoopback(context.WithoutCancel(ctx), 0)
@@ -92,17 +94,6 @@ func (s *Server) Run(ctx context.Context, j Job) error {
 		return fmt.Errorf("running job %s: %w", j.Name, err)
 	}
 	return ctx.Err()
-}
-
-// build turns the panics by which Beam reports a graph that is wrong into an error.
-func build(do func(beam.Scope), root beam.Scope) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%v", r)
-		}
-	}()
-	do(root)
-	return nil
 }
 
 // Model is the portable form of a pipeline, to be run by workers in the given environment.
