@@ -20,6 +20,13 @@ type Log struct {
 
 	// Fail, if set before use, is asked before each call of a reader, by the method's name.
 	Fail func(method string) error
+	// More is how many messages Waiting counts that aren't there: with it, a driver is never told that it has read
+	// everything.
+	More int
+	// Delay is how long messages are on their way to a Read, which Waiting knows of.
+	Delay time.Duration
+	// Hold is how long a Read keeps what it has taken before it returns, as a goroutine may that is not scheduled.
+	Hold time.Duration
 	// MostRead bounds what a Read returns, beside its own max; 0: no bound.
 	MostRead int
 }
@@ -91,8 +98,14 @@ func (r *logReader) Read(ctx context.Context, most int) ([]bus.Entry, error) {
 		most = min(most, r.log.MostRead)
 	}
 	for {
+		if waiting, _ := r.Waiting(ctx); r.log.Delay > 0 && waiting > 0 {
+			<-time.After(r.log.Delay)
+		}
 		entries, grown := r.take(most)
 		if len(entries) > 0 {
+			if r.log.Hold > 0 {
+				<-time.After(r.log.Hold)
+			}
 			return entries, nil
 		}
 		select {
@@ -121,7 +134,7 @@ func (r *logReader) Waiting(context.Context) (int, error) {
 	}
 	r.log.mu.Lock()
 	defer r.log.mu.Unlock()
-	return len(r.log.entries) - int(r.pos), nil
+	return len(r.log.entries) - int(r.pos) + r.log.More, nil
 }
 
 func (r *logReader) Floor() uint64 { return r.start }
