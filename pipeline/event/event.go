@@ -94,7 +94,7 @@ func (e *Event) Validate(now time.Time) error {
 		return &FieldError{"time", "want an RFC 3339 time after 1970"}
 	case e.Time.After(now.Add(MaxAhead)):
 		return &FieldError{"time", "want a time at most 5 minutes ahead of the server's clock"}
-	case e.Market != "" && !validMarket(e.Market):
+	case e.Market != "" && !ValidMarket(e.Market):
 		return &FieldError{"market", "want an ISO 3166-1 alpha-2 code in capitals, or nothing"}
 	}
 	return nil
@@ -132,6 +132,7 @@ func valid(s string, most int, colon bool) bool {
 	return true
 }
 
-func validMarket(m string) bool {
+// ValidMarket reports whether m has the form of an ISO 3166-1 alpha-2 code: two capitals.
+func ValidMarket(m string) bool {
 	return len(m) == 2 && 'A' <= m[0] && m[0] <= 'Z' && 'A' <= m[1] && m[1] <= 'Z'
 }
