@@ -23,9 +23,13 @@ type SubscriptionOptions struct {
 	Lease time.Duration
 }
 
+// The bounds of a lease, which are Pub/Sub's.
 const (
-	minLease = 10 * time.Second
-	maxLease = 10 * time.Minute
+	MinLease = 10 * time.Second
+	MaxLease = 10 * time.Minute
+)
+
+const (
 	// maxPull is the most messages that Pub/Sub hands out in one answer.
 	maxPull = 1000
 	// pullTimeout is how long one request waits. Pub/Sub answers a waiting one without messages after a while too.
@@ -53,8 +57,8 @@ func (b *Bus) Subscribe(name string, o SubscriptionOptions) (bus.Subscription, e
 	if o.Lease == 0 {
 		o.Lease = time.Minute
 	}
-	if o.Lease < minLease || o.Lease > maxLease || o.Lease%time.Second != 0 {
-		return nil, fmt.Errorf("opening subscription %s: Lease %v: want %v to %v in whole seconds", name, o.Lease, minLease, maxLease)
+	if o.Lease < MinLease || o.Lease > MaxLease || o.Lease%time.Second != 0 {
+		return nil, fmt.Errorf("opening subscription %s: Lease %v: want %v to %v in whole seconds", name, o.Lease, MinLease, MaxLease)
 	}
 	s := &subscription{bus: b, name: name, full: b.subscriptionName(name), topic: o.Topic, lease: o.Lease}
 	s.ctx, s.cancel = context.WithCancel(b.ctx)
@@ -160,7 +164,7 @@ func (s *subscription) Ack(ctx context.Context, ds ...bus.Delivery) error {
 // Nack implements bus.Subscription. The delay is rounded up to whole seconds, at most ten minutes; then the
 // subscription's retry policy counts.
 func (s *subscription) Nack(ctx context.Context, delay time.Duration, ds ...bus.Delivery) error {
-	if err := s.setDeadline(ctx, min(max(delay, 0), maxLease), ds); err != nil {
+	if err := s.setDeadline(ctx, min(max(delay, 0), MaxLease), ds); err != nil {
 		return fmt.Errorf("refusing on %s: %w", s.name, err)
 	}
 	return nil

@@ -43,6 +43,36 @@ func (b *Bus) EnsureTopology(ctx context.Context, topics []string, subscriptions
 	return nil
 }
 
+// CheckTopics says which of the topics is missing, or that Pub/Sub can't be asked. It needs the role pubsub.viewer.
+func (b *Bus) CheckTopics(ctx context.Context, topics ...string) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	for _, topic := range topics {
+		if _, err := b.client.TopicAdminClient.GetTopic(ctx, &pubsubpb.GetTopicRequest{Topic: b.topicName(topic)}); err != nil {
+			return fmt.Errorf("looking at topic %s: %w", topic, err)
+		}
+	}
+	return nil
+}
+
+// CheckSubscription says that the subscription is missing, that it is of another topic, that its leases are shorter
+// than lease, or that Pub/Sub can't be asked. It needs the role pubsub.viewer.
+func (b *Bus) CheckSubscription(ctx context.Context, name, topic string, lease time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	s, err := b.client.SubscriptionAdminClient.GetSubscription(ctx, &pubsubpb.GetSubscriptionRequest{Subscription: b.subscriptionName(name)})
+	if err != nil {
+		return fmt.Errorf("looking at subscription %s: %w", name, err)
+	}
+	if s.GetTopic() != b.topicName(topic) {
+		return fmt.Errorf("subscription %s is of %s: want one of %s", name, s.GetTopic(), b.topicName(topic))
+	}
+	if deadline := time.Duration(s.GetAckDeadlineSeconds()) * time.Second; deadline < lease {
+		return fmt.Errorf("subscription %s has an acknowledgement deadline of %v: want at least the lease, %v", name, deadline, lease)
+	}
+	return nil
+}
+
 func (b *Bus) subscriptionProto(c SubscriptionConfig) *pubsubpb.Subscription {
 	if c.Lease == 0 {
 		c.Lease = time.Minute

@@ -10,23 +10,6 @@ import (
 	"homefeed/pipeline/event"
 )
 
-func openBus(tb testing.TB, o local.Options) *local.Bus {
-	tb.Helper()
-	if o.Dir == "" {
-		o.Dir = tb.TempDir()
-	}
-	b, err := local.Open(tb.Context(), o)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := b.Close(); err != nil {
-			tb.Errorf("closing: %v", err)
-		}
-	})
-	return b
-}
-
 // batch makes events as the pipeline publishes them: 200 bytes, with an id, a listener as key, and a time.
 func batch(from, n int) []bus.Message {
 	msgs := make([]bus.Message, n)

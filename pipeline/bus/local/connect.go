@@ -22,9 +22,9 @@ type ConnectOptions struct {
 	Registerer prometheus.Registerer
 }
 
-// Connect joins the Bus that another process has opened with Options.Listen, at its Addr. When that process is
-// gone for a while, calls fail until it is back; a Pull or a Read that waits goes on. ctx's deadline bounds the
-// connecting only; the caller calls Close.
+// Connect joins the Bus that another process has opened with Options.Listen, at its Addr. While that process is away
+// calls fail, those that wait too; when it is back they work again, on the same subscriptions and logs. ctx's
+// deadline bounds the connecting only; the caller calls Close.
 func Connect(ctx context.Context, addr string, o ConnectOptions) (*Bus, error) {
 	b, err := connect(ctx, addr, o)
 	if err != nil {

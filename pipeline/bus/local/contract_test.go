@@ -1,7 +1,6 @@
 package local_test
 
 import (
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -67,20 +66,6 @@ func connected(t *testing.T) bustest.Fixture {
 		b = join(t, host.Addr(), dir)
 		return b
 	})
-}
-
-func join(tb testing.TB, addr, dir string) *local.Bus {
-	tb.Helper()
-	b, err := local.Connect(tb.Context(), addr, local.ConnectOptions{TokenFile: filepath.Join(dir, local.TokenFile)})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := b.Close(); err != nil {
-			tb.Errorf("closing: %v", err)
-		}
-	})
-	return b
 }
 
 func TestContract(t *testing.T) {

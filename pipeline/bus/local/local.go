@@ -6,7 +6,8 @@
 // Publish returns when the messages are written to their stream's file. A killed process loses none of them; a
 // machine that loses power loses at most the last SyncInterval, or none with Options.SyncAlways (which costs a
 // disk flush a message). A stream keeps messages up to an age and a size, read or not: the oldest go first, and a
-// reader whose place is gone says so in the log and in homefeed_bus_unread_dropped_total.
+// reader whose place is gone says so in the log and in homefeed_bus_unread_dropped_total. A killed process may forget
+// the acknowledgements of its last tenth of a second: those messages come again.
 //
 // The event topics share one stream, so that a Log of them has one order and one floor. The order of a stream is
 // the order of publishing, which is more than the order within a key that the contract asks for.
@@ -81,8 +82,9 @@ type Bus struct {
 	closed  bool
 	done    chan struct{} // closed by Close
 
-	linkMu sync.Mutex
-	link   chan struct{} // closed when the connection was lost and stands again, and then replaced
+	linkMu  sync.Mutex
+	link    context.Context // done when the connection is lost; then there is another
+	cutLink context.CancelFunc
 }
 
 // Open starts the bus on the streams in o.Dir and waits until they are recovered. It fails if another process has
@@ -113,14 +115,14 @@ func newBus(logger *slog.Logger, registerer prometheus.Registerer, url string, o
 		metrics:  newMetrics(registerer),
 		inFlight: semaphore.NewWeighted(maxInFlightBytes),
 		done:     make(chan struct{}),
-		link:     make(chan struct{}),
 	}
+	b.link, b.cutLink = context.WithCancel(context.Background())
 	options = append(options,
 		nats.Name("homefeed"),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(100*time.Millisecond),
 		nats.ReconnectBufSize(-1), // a publish while disconnected fails at once, rather than being sent later
-		nats.ReconnectHandler(func(*nats.Conn) { b.linkRestored() }),
+		nats.DisconnectErrHandler(func(*nats.Conn, error) { b.linkLost() }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			logger.Warn("bus connection", "error", err)
 		}),
@@ -156,6 +158,7 @@ func (b *Bus) Close() error {
 	}
 	b.closed = true
 	close(b.done)
+	b.linkLost()
 	b.nc.Close()
 	if b.server != nil {
 		if err := b.server.stop(); err != nil {
@@ -165,29 +168,43 @@ func (b *Bus) Close() error {
 	return nil
 }
 
-func (b *Bus) linkRestored() {
+func (b *Bus) linkLost() {
 	b.linkMu.Lock()
 	defer b.linkMu.Unlock()
-	close(b.link)
-	b.link = make(chan struct{})
+	b.cutLink()
+	b.link, b.cutLink = context.WithCancel(context.Background())
 }
 
-// nextLink is closed when the connection is lost and restored after this call: what the server was asked before
-// then is forgotten.
-func (b *Bus) nextLink() <-chan struct{} {
+// currentLink is done when the connection as it stands now is lost: what the server was asked on it is not answered.
+func (b *Bus) currentLink() context.Context {
 	b.linkMu.Lock()
 	defer b.linkMu.Unlock()
 	return b.link
 }
 
-// closedOr prefers ErrClosed where the Bus was closed to what follows from that.
+// call bounds what the server is asked: by callTimeout, and by the connection, which do alone would not notice.
+func (b *Bus) call(ctx context.Context, do func(context.Context) error) error {
+	link := b.currentLink()
+	bounded, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	defer context.AfterFunc(link, cancel)()
+	err := do(bounded)
+	if err != nil && ctx.Err() == nil && link.Err() != nil {
+		err = errLinkLost
+	}
+	return b.closedOr(err)
+}
+
+// closedOr prefers ErrClosed, where the Bus was closed, to an error that follows from that.
 func (b *Bus) closedOr(err error) error {
 	select {
 	case <-b.done:
-		return ErrClosed
+		if err != nil {
+			return ErrClosed
+		}
 	default:
-		return err
 	}
+	return err
 }
 
 // callTimeout bounds what the bus is asked when the caller's context has no deadline of its own.

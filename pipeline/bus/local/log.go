@@ -19,7 +19,7 @@ type log struct {
 	bus    *Bus
 	name   string // empty: no floor is kept
 	stream jetstream.Stream
-	topics []string
+	filter []string           // the topics, empty for all of the stream
 	start  uint64             // the floor at opening
 	floors jetstream.KeyValue // nil without a name
 	ctx    context.Context    // done when the log is closed
@@ -56,16 +56,18 @@ func (b *Bus) openLog(ctx context.Context, name string, topics []string) (*log, 
 	if err := validName(name); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
 	l, err := b.newLog(ctx, name, topics)
 	if err != nil {
 		return nil, err
 	}
-	if l.floors, err = b.js.KeyValue(ctx, floorsBucket); err != nil {
-		return nil, fmt.Errorf("finding the floors: %w", err)
-	}
-	floor, err := readFloor(ctx, l.floors, l.key())
+	var floor uint64
+	err = b.call(ctx, func(ctx context.Context) (err error) {
+		if l.floors, err = b.js.KeyValue(ctx, floorsBucket); err != nil {
+			return fmt.Errorf("finding the floors: %w", err)
+		}
+		floor, err = readFloor(ctx, l.floors, l.key())
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -79,8 +81,6 @@ func (b *Bus) openLog(ctx context.Context, name string, topics []string) (*log, 
 // OpenLogAt reads the topics behind pos, 0 for all that is kept, without a durable floor: for tools and tests that
 // look into a stream. SetFloor fails on it.
 func (b *Bus) OpenLogAt(ctx context.Context, topics []string, pos uint64) (bus.Log, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
 	l, err := b.newLog(ctx, "", topics)
 	if err != nil {
 		return nil, fmt.Errorf("opening log of %v: %w", topics, err)
@@ -94,11 +94,15 @@ func (b *Bus) newLog(ctx context.Context, name string, topics []string) (*log, e
 	if err != nil {
 		return nil, err
 	}
-	stream, err := b.js.Stream(ctx, streamName)
+	var stream jetstream.Stream
+	err = b.call(ctx, func(ctx context.Context) (err error) {
+		stream, err = b.js.Stream(ctx, streamName)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("finding stream %s: %w", streamName, err)
 	}
-	l := &log{bus: b, name: name, stream: stream, topics: topics}
+	l := &log{bus: b, name: name, stream: stream, filter: filterFor(streamName, topics)}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	return l, nil
 }
@@ -199,18 +203,21 @@ func (l *log) pull(ctx context.Context) error {
 
 // connect makes a consumer behind what was taken in.
 func (l *log) connect(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	consumer, err := l.stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
-		FilterSubjects:    l.topics,
+	config := jetstream.ConsumerConfig{
+		FilterSubjects:    l.filter,
 		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
 		OptStartSeq:       l.taken + 1,
 		AckPolicy:         jetstream.AckNonePolicy,
 		MemoryStorage:     true,
 		InactiveThreshold: consumerIdle,
+	}
+	var consumer jetstream.Consumer
+	err := l.bus.call(ctx, func(ctx context.Context) (err error) {
+		consumer, err = l.stream.CreateConsumer(ctx, config)
+		return err
 	})
 	if err != nil {
-		return l.bus.closedOr(fmt.Errorf("preparing the consumer: %w", err))
+		return fmt.Errorf("preparing the consumer: %w", err)
 	}
 	info := consumer.CachedInfo()
 	l.consumer, l.next, l.fresh = info.Name, 1, true
@@ -226,31 +233,46 @@ func (l *log) disconnect() {
 	l.puller.close()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	_ = l.stream.DeleteConsumer(ctx, l.consumer)
+	_ = l.bus.call(ctx, func(ctx context.Context) error { return l.stream.DeleteConsumer(ctx, l.consumer) })
 	l.consumer, l.puller = "", nil
 }
 
 // Waiting implements bus.Log. Where other topics share the stream, the count may be too high, but 0 is exact.
 func (l *log) Waiting(ctx context.Context) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	// A consumer's own count of what is pending runs behind Publish, so the stream itself is asked for its end.
 	returned := l.returned.Load()
-	var end uint64
-	for _, topic := range l.topics {
-		m, err := l.stream.GetLastMsgForSubject(ctx, topic)
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			continue
-		}
-		if err != nil {
-			return 0, fmt.Errorf("counting what waits in log %s: %w", l.label(), err)
-		}
-		end = max(end, m.Sequence)
+	end, err := l.end(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("counting what waits in log %s: %w", l.label(), err)
 	}
 	if end <= returned {
 		return 0, nil
 	}
 	return int(end - returned), nil
+}
+
+// end is the position of the last message. A consumer's own count of what is pending runs behind Publish, so the
+// stream itself is asked.
+func (l *log) end(ctx context.Context) (uint64, error) {
+	subjects := l.filter
+	if len(subjects) == 0 {
+		subjects = []string{">"}
+	}
+	var end uint64
+	for _, subject := range subjects {
+		var last *jetstream.RawStreamMsg
+		err := l.bus.call(ctx, func(ctx context.Context) (err error) {
+			last, err = l.stream.GetLastMsgForSubject(ctx, subject)
+			return err
+		})
+		switch {
+		case errors.Is(err, jetstream.ErrMsgNotFound):
+		case err != nil:
+			return 0, err
+		default:
+			end = max(end, last.Sequence)
+		}
+	}
+	return end, nil
 }
 
 // Floor implements bus.Log.
@@ -266,9 +288,8 @@ func (l *log) SetFloor(ctx context.Context, pos uint64) error {
 	if pos <= l.floor {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	if err := writeFloor(ctx, l.floors, l.key(), pos); err != nil {
+	err := l.bus.call(ctx, func(ctx context.Context) error { return writeFloor(ctx, l.floors, l.key(), pos) })
+	if err != nil {
 		return err
 	}
 	l.floor = pos

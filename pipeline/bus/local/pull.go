@@ -44,7 +44,7 @@ const (
 var (
 	// errNoConsumer says that the server does not know the consumer.
 	errNoConsumer = errors.New("the consumer is gone")
-	// errLinkLost says that the connection was lost and restored: the server has forgotten the request.
+	// errLinkLost says that the connection was lost, and with it what was asked on it.
 	errLinkLost = errors.New("the connection was lost")
 )
 
@@ -85,7 +85,7 @@ func (p *puller) request(ctx context.Context, n int) error {
 	}
 	r := &pulling{
 		puller:  p,
-		link:    p.bus.nextLink(),
+		link:    p.bus.currentLink(),
 		answers: make(chan *nats.Msg, n+8), // never full: the server sends n messages and a status or two
 		want:    n,
 		giveUp:  time.Now().Add(expires + answerGrace),
@@ -126,7 +126,7 @@ type pulling struct {
 	*puller
 	sub     *nats.Subscription
 	answers chan *nats.Msg
-	link    <-chan struct{}
+	link    context.Context
 	want    int // messages still to come
 	giveUp  time.Time
 	msgs    []*nats.Msg
@@ -153,8 +153,8 @@ func (r *pulling) collect(ctx context.Context) ([]*nats.Msg, error) {
 			}
 		case <-idleC:
 			return r.abandon(nil)
-		case <-r.link:
-			return r.abandon(errLinkLost)
+		case <-r.link.Done():
+			return r.finish(r.bus.closedOr(errLinkLost))
 		case <-giveUp.C:
 			return r.abandon(errors.New("the bus does not answer"))
 		case <-ctx.Done():
@@ -162,8 +162,6 @@ func (r *pulling) collect(ctx context.Context) ([]*nats.Msg, error) {
 				return r.take(ctx.Err())
 			}
 			return r.abandon(ctx.Err())
-		case <-r.bus.done:
-			return r.finish(ErrClosed)
 		}
 	}
 	return r.finish(nil)

@@ -55,6 +55,16 @@ func streamOf(topics ...string) (string, error) {
 	return "", fmt.Errorf("topic %q is unknown", topics[0])
 }
 
+// filterFor is what to filter stream by for the topics: nothing when they are all that it holds, which is faster.
+func filterFor(stream string, topics []string) []string {
+	for _, held := range streamTopics()[stream] {
+		if !slices.Contains(topics, held) {
+			return topics
+		}
+	}
+	return nil
+}
+
 // prepare makes the streams, or brings their limits up to date, and checks the floors against them.
 func (b *Bus) prepare(ctx context.Context, o Options) error {
 	last := map[string]uint64{}

@@ -58,14 +58,19 @@ func (b *Bus) subscribe(ctx context.Context, name string, topics []string, o Sub
 	if o.MaxOutstanding <= 0 {
 		o.MaxOutstanding = 10_000
 	}
-	consumer, err := b.js.CreateOrUpdateConsumer(ctx, stream, jetstream.ConsumerConfig{
+	config := jetstream.ConsumerConfig{
 		Durable:        name,
-		FilterSubjects: topics,
+		FilterSubjects: filterFor(stream, topics),
 		DeliverPolicy:  jetstream.DeliverAllPolicy,
 		AckPolicy:      jetstream.AckExplicitPolicy,
 		AckWait:        o.Lease,
 		MaxAckPending:  o.MaxOutstanding,
 		MaxDeliver:     -1, // giving up after bus.MaxAttempts, with a dead letter, is the consumer's
+	}
+	var consumer jetstream.Consumer
+	err = b.call(ctx, func(ctx context.Context) (err error) {
+		consumer, err = b.js.CreateOrUpdateConsumer(ctx, stream, config)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("preparing the consumer: %w", err)
@@ -185,9 +190,11 @@ func (s *subscription) Extend(ctx context.Context, ds ...bus.Delivery) error {
 
 // Waiting implements bus.Subscription. Right after a Publish the count may lag by a few microseconds.
 func (s *subscription) Waiting(ctx context.Context) (int, bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	info, err := s.consumer.Info(ctx)
+	var info *jetstream.ConsumerInfo
+	err := s.bus.call(ctx, func(ctx context.Context) (err error) {
+		info, err = s.consumer.Info(ctx)
+		return err
+	})
 	if err != nil {
 		return 0, false, fmt.Errorf("counting what waits on %s: %w", s.name, err)
 	}
@@ -222,16 +229,14 @@ func (s *subscription) send(body []byte, handles []string) error {
 }
 
 func (s *subscription) request(ctx context.Context, body []byte, handle string) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	_, err := s.bus.nc.RequestWithContext(ctx, handle, body)
+	err := s.bus.call(ctx, func(ctx context.Context) error {
+		_, err := s.bus.nc.RequestWithContext(ctx, handle, body)
+		return err
+	})
 	if errors.Is(err, nats.ErrNoResponders) {
 		return errNoConsumer
 	}
-	if err != nil {
-		return s.bus.closedOr(err)
-	}
-	return nil
+	return err
 }
 
 func nak(delay time.Duration) []byte {
