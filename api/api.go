@@ -192,8 +192,8 @@ func (a *API) recovered(what string) {
 	}
 }
 
-// brokenCell reports a cell whose bytes are not a shelf's: somebody wrote what this program can't read.
+// brokenCell reports a cell whose bytes are not a shelf's: somebody wrote what this program can't read. It is logged
+// once, since every Home of the row would say it again.
 func (a *API) brokenCell(p *place, err error) {
-	a.metrics.failures.WithLabelValues("cell").Inc()
-	a.log.Error("cell can't be read", "shelf", p.shelf.Name, "error", err)
+	a.degraded("cell", fmt.Errorf("shelf %s: %w", p.shelf.Name, err))
 }

@@ -214,6 +214,7 @@ func (t template) fill(arg func(name string) (string, bool)) (string, bool) {
 		return t[0], true
 	}
 	var b strings.Builder
+	b.Grow(64)
 	for i, part := range t {
 		if i%2 == 1 {
 			value, ok := arg(part)
