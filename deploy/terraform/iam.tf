@@ -11,7 +11,8 @@ resource "google_service_account_iam_member" "workload_identity" {
 }
 
 resource "google_project_iam_member" "serving" {
-  for_each = toset(["roles/bigtable.user", "roles/pubsub.publisher", "roles/pubsub.subscriber"])
+  # pubsub.viewer is for readiness: a role says when a topic or subscription of its is missing.
+  for_each = toset(["roles/bigtable.user", "roles/pubsub.publisher", "roles/pubsub.subscriber", "roles/pubsub.viewer"])
   project  = var.project
   role     = each.key
   member   = google_service_account.serving.member

@@ -61,7 +61,8 @@ type Backoff struct{ First, Most time.Duration }
 // attemptTimeout bounds one attempt to send a batch, with Config.Client nil or not.
 const attemptTimeout = 30 * time.Second
 
-func (c *Config) check() error {
+// Validate names what is wrong and what would be right; Run calls it first.
+func (c *Config) Validate() error {
 	to, err := url.Parse(c.To)
 	switch {
 	case c.File == "":
@@ -90,7 +91,7 @@ func (c *Config) check() error {
 // While the other side is away or overloaded it waits and tries again, until ctx ends. Refused events are no
 // error; a log that can't be read, a token that isn't taken and the like are.
 func Run(ctx context.Context, cfg Config, out io.Writer) error {
-	if err := cfg.check(); err != nil {
+	if err := cfg.Validate(); err != nil {
 		return fmt.Errorf("replay: %w", err)
 	}
 	start := time.Now().Truncate(time.Millisecond)

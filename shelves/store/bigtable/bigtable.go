@@ -62,7 +62,7 @@ type Store struct {
 var _ store.Store = (*Store)(nil)
 
 // Open makes the client. It does not wait for a connection or look for the table: where either is missing, calls
-// fail. ctx is for credentials only; Close ends the client.
+// fail. Of ctx only the values are used; Close ends the client.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	switch {
 	case cfg.Project == "":
@@ -72,7 +72,8 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	case cfg.ReadTimeout < 0 || cfg.WriteTimeout < 0:
 		return nil, errors.New("opening row store: timeouts: want 0 or more")
 	}
-	client, err := bigtable.NewClientWithConfig(ctx, cfg.Project, cfg.Instance, bigtable.ClientConfig{
+	// The client works in the background for as long as the context it is made with lasts, whatever it documents.
+	client, err := bigtable.NewClientWithConfig(context.WithoutCancel(ctx), cfg.Project, cfg.Instance, bigtable.ClientConfig{
 		AppProfile: cfg.AppProfile,
 		// The client's own metrics go to Cloud Monitoring at a price; store.Observe counts here.
 		MetricsProvider: bigtable.NoopMetricsProvider{},

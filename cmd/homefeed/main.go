@@ -1,0 +1,104 @@
+// Command homefeed is every serving role, and the tools, as subcommands of one binary. Neither Beam nor any local
+// stand-in is linked in.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// command is one subcommand.
+type command struct {
+	name, doc string
+	action    action
+}
+
+// action is what a subcommand does: its configuration, which its flags set.
+type action interface {
+	// flags registers the flags and sets the defaults.
+	flags(fs *flag.FlagSet)
+	// check says what is wrong with the flags' values, and with the arguments after them. Every error names the
+	// flag and what would be right.
+	check(rest []string) error
+	// run does it until it is done or ctx ends, which is when the process is asked to.
+	run(ctx context.Context, env environment) error
+}
+
+// environment is what a subcommand may use of the process around it.
+type environment struct {
+	out io.Writer
+	log *slog.Logger
+}
+
+func commands() []command {
+	return []command{
+		{"api", "serve Home and take in events", &apiConfig{}},
+		{"refresh", "turn triggers into rows", &refreshConfig{}},
+		{"songsplayed", "serve what listeners played, hearted and followed", &songsPlayedConfig{}},
+		{"word2vec", "serve what is near", &word2VecConfig{}},
+		{"catalog", "serve tracks and artists", &catalogConfig{}},
+		{"replay", "send a log of listening to the API", &replayConfig{}},
+		{"train", "learn vectors from playlists", &trainConfig{}},
+	}
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is main with its surroundings handed in: 0 after an orderly end, 1 when something failed, 2 for wrong flags.
+func run(ctx context.Context, args []string, out, errOut io.Writer) int {
+	if len(args) == 0 {
+		usage(errOut)
+		return 2
+	}
+	switch args[0] {
+	case "help", "-h", "-help", "--help":
+		usage(out)
+		return 0
+	}
+	for _, c := range commands() {
+		if c.name == args[0] {
+			return c.run(ctx, args[1:], out, errOut)
+		}
+	}
+	fmt.Fprintf(errOut, "homefeed: unknown command %q\n\n", args[0])
+	usage(errOut)
+	return 2
+}
+
+func usage(w io.Writer) {
+	fmt.Fprintln(w, "usage: homefeed COMMAND [flags]; homefeed COMMAND -h tells a command's flags")
+	for _, c := range commands() {
+		fmt.Fprintf(w, "  %-12s %s\n", c.name, c.doc)
+	}
+}
+
+func (c command) run(ctx context.Context, args []string, out, errOut io.Writer) int {
+	fs := c.flagSet()
+	err := parse(fs, c.action, args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprintf(out, "homefeed %s: %s\n", c.name, c.doc)
+		fs.SetOutput(out)
+		fs.PrintDefaults()
+		return 0
+	case err != nil:
+		fmt.Fprintf(errOut, "%v\nhomefeed %s -h tells the flags\n", err, c.name)
+		return 2
+	}
+	if err := c.action.run(ctx, environment{out, slog.New(slog.NewJSONHandler(errOut, nil))}); err != nil {
+		fmt.Fprintf(errOut, "homefeed %s: %v\n", c.name, err)
+		return 1
+	}
+	return 0
+}
