@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"homefeed/api/identity"
+	"homefeed/api/marketcache"
 	"homefeed/pipeline/bus"
 	"homefeed/shelves/shelf"
 	"homefeed/shelves/store"
@@ -82,7 +83,7 @@ type API struct {
 	places     []*place          // Home from top to bottom
 	all        map[string]*place // every shelf
 	hasMarkets bool              // Home has a market's shelf
-	markets    *markets
+	markets    *marketcache.Cache
 	buffers    *sync.Pool    // of *[]byte, for Home
 	intakes    chan struct{} // one a batch being handled
 	mux        *http.ServeMux
@@ -130,14 +131,14 @@ func New(c Config) (*API, error) {
 	for _, p := range a.places {
 		a.hasMarkets = a.hasMarkets || p.shelf.Scope == shelf.Market
 	}
-	a.markets = newMarkets(a.limits.MarketAge, a.now, a.readMarket)
+	a.markets = marketcache.New(a.limits.MarketAge, a.now, a.readMarket)
 	a.mux = a.newMux()
 	return a, nil
 }
 
 // Close ends the background reads and waits for them. Requests that are still running are answered, without the
 // shelves of markets that were not read before.
-func (a *API) Close() { a.markets.close() }
+func (a *API) Close() { a.markets.Close() }
 
 func (a *API) readMarket(ctx context.Context, key store.Key) (store.Row, error) {
 	row, err := a.readRow(ctx, key)

@@ -132,7 +132,7 @@ func (a *API) view(ctx context.Context, row store.Row, market string, withMarket
 		}
 		key, err := store.MarketKey(m)
 		if err == nil {
-			row, err = a.markets.get(ctx, key)
+			row, err = a.markets.Get(ctx, key)
 		}
 		if err != nil {
 			v.failed, v.err = true, err
@@ -191,7 +191,7 @@ func header(p *place, r Rung) homewire.Header {
 		h.AgeSeconds = int64(r.Age / time.Second)
 	}
 	if !r.AsOf.IsZero() {
-		title, ok := p.title.fill(func(name string) (string, bool) { return homewire.TitleArg(r.Body, name) })
+		title, ok := p.title.Fill(func(name string) (string, bool) { return homewire.TitleArg(r.Body, name) })
 		if ok {
 			h.Title = title
 		}

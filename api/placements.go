@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	"homefeed/api/title"
 	"homefeed/shelves/shelf"
 	"homefeed/shelves/shelfpb"
 )
@@ -96,7 +97,7 @@ type place struct {
 	index      int // among all
 	shelf      *shelf.Shelf
 	guard      shelf.Guard
-	title      template
+	title      title.Template
 	plainTitle string
 	minCards   int
 	defaults   []byte // encoded cards
@@ -142,21 +143,21 @@ func places(p Placements, shelves []*shelf.Shelf) (home []*place, all map[string
 }
 
 func newPlace(p Placement, s *shelf.Shelf) (*place, error) {
-	title := p.Title
-	if title == "" {
-		title = s.Title
+	text := p.Title
+	if text == "" {
+		text = s.Title
 	}
-	if title == "" {
-		title = inWords(s.Name)
+	if text == "" {
+		text = inWords(s.Name)
 	}
-	pl := &place{shelf: s, guard: s.Guard.WithDefaults(), title: newTemplate(title), plainTitle: p.PlainTitle}
+	pl := &place{shelf: s, guard: s.Guard.WithDefaults(), title: title.Parse(text), plainTitle: p.PlainTitle}
 	if pl.plainTitle == "" {
 		pl.plainTitle = inWords(s.Name)
-		if !pl.title.hasArgs() {
-			pl.plainTitle = title
+		if !pl.title.Mentions() {
+			pl.plainTitle = text
 		}
 	}
-	if !utf8.ValidString(title) || !utf8.ValidString(pl.plainTitle) {
+	if !utf8.ValidString(text) || !utf8.ValidString(pl.plainTitle) {
 		return nil, errors.New("title: want UTF-8")
 	}
 	if p.MinCards < 0 || p.MinCards > pl.guard.MaxCards {
@@ -185,45 +186,4 @@ func inWords(name string) string {
 		return name
 	}
 	return strings.ToUpper(words[:1]) + words[1:]
-}
-
-// template is a title cut at its {names}: literal, name, literal, name, …, literal.
-type template []string
-
-func newTemplate(title string) template {
-	var t template
-	for {
-		open := strings.IndexByte(title, '{')
-		if open < 0 {
-			return append(t, title)
-		}
-		end := strings.IndexByte(title[open:], '}')
-		if end < 0 {
-			return append(t, title)
-		}
-		t = append(t, title[:open], title[open+1:open+end])
-		title = title[open+end+1:]
-	}
-}
-
-func (t template) hasArgs() bool { return len(t) > 1 }
-
-// fill replaces the names by what arg says; false when one is missing or empty.
-func (t template) fill(arg func(name string) (string, bool)) (string, bool) {
-	if !t.hasArgs() {
-		return t[0], true
-	}
-	var b strings.Builder
-	b.Grow(64)
-	for i, part := range t {
-		if i%2 == 1 {
-			value, ok := arg(part)
-			if !ok || value == "" {
-				return "", false
-			}
-			part = value
-		}
-		b.WriteString(part)
-	}
-	return b.String(), true
 }

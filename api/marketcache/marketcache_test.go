@@ -1,4 +1,4 @@
-package api
+package marketcache_test
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"homefeed/api/marketcache"
 	"homefeed/shelves/store"
 )
 
@@ -31,23 +32,23 @@ func (s *marketStore) read(ctx context.Context, _ store.Key) (store.Row, error) 
 	return store.Row{Cells: []store.Cell{{Shelf: "trending", Data: []byte{byte(n)}}}}, nil
 }
 
-func generation(t *testing.T, m *markets) int {
+func generation(t *testing.T, m *marketcache.Cache) int {
 	t.Helper()
-	row, err := m.get(t.Context(), "m#001")
+	row, err := m.Get(t.Context(), "m#001")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return int(row.Cells[0].Data[0])
 }
 
-// TestMarketsReadOnce holds that many Homes at once make one read, and that later ones never wait for one.
-func TestMarketsReadOnce(t *testing.T) {
+// TestReadOnce holds that many Homes at once make one read, and that later ones never wait for one.
+func TestReadOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &marketStore{takes: 100 * time.Millisecond}
-		m := newMarkets(time.Second, time.Now, s.read)
-		defer m.close()
+		m := marketcache.New(time.Second, time.Now, s.read)
+		defer m.Close()
 		for range 10 {
-			go m.get(t.Context(), "m#001")
+			go m.Get(t.Context(), "m#001")
 		}
 		if got := generation(t, m); got != 1 || s.reads.Load() != 1 {
 			t.Errorf("generation %d after %d reads, want 1 after 1", got, s.reads.Load())
@@ -74,15 +75,15 @@ func TestMarketsReadOnce(t *testing.T) {
 	})
 }
 
-func TestMarketsWithoutStore(t *testing.T) {
+func TestWithoutStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &marketStore{}
-		m := newMarkets(time.Second, time.Now, s.read)
-		defer m.close()
+		m := marketcache.New(time.Second, time.Now, s.read)
+		defer m.Close()
 		away := errors.New("away")
 		s.err.Store(&away)
 		for range 10 {
-			if _, err := m.get(t.Context(), "m#001"); !errors.Is(err, away) {
+			if _, err := m.Get(t.Context(), "m#001"); !errors.Is(err, away) {
 				t.Errorf("err = %v, want the store's", err)
 			}
 		}
@@ -105,31 +106,39 @@ func TestMarketsWithoutStore(t *testing.T) {
 	})
 }
 
-func TestMarketsEnd(t *testing.T) {
+func TestEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &marketStore{takes: time.Hour}
-		m := newMarkets(time.Second, time.Now, s.read)
+		m := marketcache.New(time.Second, time.Now, s.read)
 		failed := make(chan error)
 		go func() {
-			_, err := m.get(t.Context(), "m#001")
+			_, err := m.Get(t.Context(), "m#001")
 			failed <- err
 		}()
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := m.get(ctx, "m#001"); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := m.Get(ctx, "m#001"); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("err = %v, want the caller's deadline", err)
 		}
-		m.close()
+		m.Close()
 		if err := <-failed; !errors.Is(err, context.Canceled) {
 			t.Errorf("err = %v, want the end of the read", err)
 		}
-		if _, err := m.get(t.Context(), "m#SE"); !errors.Is(err, errClosed) {
-			t.Errorf("err = %v, want errClosed", err)
+		if _, err := m.Get(t.Context(), "m#SE"); !errors.Is(err, marketcache.ErrClosed) {
+			t.Errorf("err = %v, want marketcache.ErrClosed", err)
 		}
-		panics := newMarkets(time.Second, time.Now, func(context.Context, store.Key) (store.Row, error) { panic("boom") })
-		defer panics.close()
-		if _, err := panics.get(t.Context(), "m#001"); err == nil {
+		s.takes = 0
+		kept := marketcache.New(time.Second, time.Now, s.read)
+		want := generation(t, kept)
+		kept.Close()
+		time.Sleep(2 * time.Second)
+		if got := generation(t, kept); got != want {
+			t.Errorf("generation %d after Close, want %d: what was read stays", got, want)
+		}
+		panics := marketcache.New(time.Second, time.Now, func(context.Context, store.Key) (store.Row, error) { panic("boom") })
+		defer panics.Close()
+		if _, err := panics.Get(t.Context(), "m#001"); err == nil {
 			t.Error("a store that panics is no error")
 		}
 	})
