@@ -39,19 +39,19 @@ func (p *Parts) Go(name string, run func(ctx context.Context) error) {
 			}
 			select {
 			case p.failed <- fmt.Errorf("%s: %w", name, err):
-			default: // another part failed first
+			default:
+				p.log.Error("another part failed, too", "part", name, "error", err)
 			}
+			err = nil // reported
 		}
 		ended <- err
 	}()
 	p.parts = append(p.parts, part{name, func() error {
-		early := ctx.Err() == nil
 		cancel()
-		err := <-ended
-		if early && errors.Is(err, context.Canceled) {
-			return nil
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			return err
 		}
-		return err
+		return nil
 	}})
 }
 

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+)
+
+// Config is everything that can be set from outside. The zero of each field is what the flag's help says.
+type Config struct {
+	Data      string  // directory of everything that lasts
+	Listen    string  // Home, events and the page
+	Admin     string  // health and metrics
+	GRPC      string  // the three services, for tools such as grpcurl and for the Beam driver
+	Catalog   string  // TSV; empty: a made-up one
+	Playlists string  // one a line, track ids by blanks; empty: made-up ones, or none with -catalog
+	Driver    string  // what runs the pipeline's stages: local or beam
+	Pipeline  string  // the program of cmd/pipeline, for -driver beam
+	BeamAdmin string  // health and metrics of that program
+	Demo      bool    // made-up listeners play
+	Seed      uint64  // of everything made up
+	Rate      float64 // live events a second with -demo
+	Days      int     // of history with -demo
+	Verbose   bool    // log everything
+}
+
+// parse reads the flags. Its error has been shown to the user on out already.
+func parse(args []string, out io.Writer) (Config, error) {
+	var c Config
+	fs := flag.NewFlagSet("dev", flag.ContinueOnError)
+	fs.SetOutput(out)
+	fs.StringVar(&c.Data, "data", filepath.Join("data", "dev"), "`directory` of everything that lasts")
+	fs.StringVar(&c.Listen, "listen", "127.0.0.1:8080", "loopback `address` of Home, events and the page")
+	fs.StringVar(&c.Admin, "admin", "127.0.0.1:9090", "loopback `address` of health and metrics")
+	fs.StringVar(&c.GRPC, "grpc", "", "loopback `address` of the gRPC services, with reflection; empty: in process only")
+	fs.StringVar(&c.Catalog, "catalog", "", "catalogue `file` (TSV: track, artist, title); empty: a made-up one")
+	fs.StringVar(&c.Playlists, "playlists", "", "playlists `file` to learn from (track ids by blanks); empty: made-up ones, or none with -catalog")
+	fs.StringVar(&c.Driver, "driver", "local", "what runs the pipeline: local, or beam (Prism, in a process of its own)")
+	fs.StringVar(&c.Pipeline, "pipeline", "", "the `program` of cmd/pipeline, for -driver beam")
+	fs.StringVar(&c.BeamAdmin, "pipeline-admin", "127.0.0.1:9091", "loopback `address` of that program's health and metrics")
+	fs.BoolVar(&c.Demo, "demo", false, "made-up listeners play: a history first, then live")
+	fs.Uint64Var(&c.Seed, "seed", 1, "seed of everything made up")
+	fs.Float64Var(&c.Rate, "rate", 5, "live events a second with -demo")
+	fs.IntVar(&c.Days, "days", 14, "days of history with -demo")
+	fs.BoolVar(&c.Verbose, "v", false, "log everything, not only warnings, to the terminal")
+	if err := fs.Parse(args); err != nil {
+		return c, err
+	}
+	if err := c.validate(fs.Args()); err != nil {
+		fmt.Fprintf(out, "dev: %v\n", err)
+		return c, err
+	}
+	return c, nil
+}
+
+func (c *Config) validate(rest []string) error {
+	if len(rest) > 0 {
+		return fmt.Errorf("argument %q: want flags only", rest[0])
+	}
+	for name, addr := range map[string]string{"-listen": c.Listen, "-admin": c.Admin, "-grpc": c.GRPC, "-pipeline-admin": c.BeamAdmin} {
+		if name == "-grpc" && addr == "" {
+			continue
+		}
+		// Anybody may be anybody here, so nobody but this machine may ask.
+		host, _, err := net.SplitHostPort(addr)
+		if err != nil {
+			return fmt.Errorf("%s %q: want host:port", name, addr)
+		}
+		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			return fmt.Errorf("%s %q: want a loopback address such as 127.0.0.1:8080: tokens are not checked here", name, addr)
+		}
+	}
+	switch {
+	case c.Data == "":
+		return errors.New("-data: want a directory")
+	case c.Driver != "local" && c.Driver != "beam":
+		return fmt.Errorf("-driver %q: want local or beam", c.Driver)
+	case c.Driver == "beam" && c.Pipeline == "":
+		return errors.New("-pipeline: want the program of cmd/pipeline (go build -o bin/pipeline ./cmd/pipeline)")
+	case c.Demo && c.Catalog != "":
+		return errors.New("-demo: its listeners play the made-up catalogue: leave out -catalog, or replay a log with homefeed replay")
+	case c.Rate <= 0 || c.Rate > 1000:
+		return fmt.Errorf("-rate %v: want more than 0 and at most 1000", c.Rate)
+	case c.Days < 1 || c.Days > 365:
+		return fmt.Errorf("-days %d: want 1 to 365", c.Days)
+	}
+	if c.Driver == "beam" && c.GRPC == "" {
+		c.GRPC = "127.0.0.1:0" // the other process records there
+	}
+	return nil
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"homefeed/api/homepb"
+	"homefeed/deploy/child"
+	"homefeed/pipeline/event"
+	"homefeed/pipeline/eventpb"
+	"homefeed/shelves/shelfpb"
+)
+
+// asProcess makes this test's binary be cmd/dev, so that it can be killed.
+const asProcess = "HOMEFEED_TEST_AS_PROCESS"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProcess) != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// instance is a cmd/dev that can be killed and started again on the same directory and addresses.
+type instance struct {
+	t     *testing.T
+	flags []string
+	data  string
+	url   string
+	admin string
+	proc  *child.Process
+}
+
+func newInstance(t *testing.T, flags ...string) *instance {
+	t.Helper()
+	addrs, err := child.FreeAddrs(3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := &instance{t: t, data: t.TempDir(), url: "http://" + addrs[0], admin: "http://" + addrs[1]}
+	i.flags = append([]string{"-data", i.data, "-listen", addrs[0], "-admin", addrs[1], "-pipeline-admin", addrs[2]}, flags...)
+	i.start()
+	return i
+}
+
+// start returns when the process takes requests.
+func (i *instance) start() {
+	i.t.Helper()
+	i.proc = child.Start(i.t, "cmd/dev", []string{asProcess + "=1"}, os.Args[0], i.flags...)
+	ctx, cancel := context.WithTimeout(i.t.Context(), 2*time.Minute)
+	defer cancel()
+	if err := i.proc.Ready(ctx, i.url+"/"); err != nil {
+		i.t.Fatalf("cmd/dev did not come up: %v", err)
+	}
+}
+
+func (i *instance) stop() {
+	i.t.Helper()
+	if err := i.proc.Terminate(time.Minute); err != nil {
+		i.t.Fatalf("cmd/dev did not end in order: %v", err)
+	}
+}
+
+func (i *instance) call(ctx context.Context, method, path, token string, body []byte, answer proto.Message) error {
+	d := demo{process: &process{url: i.url}, client: http.DefaultClient}
+	return d.call(ctx, method, path, token, body, answer)
+}
+
+// send posts a batch again and again until it is taken: the process may be dead just now.
+func (i *instance) send(ctx context.Context, events []event.Event) error {
+	req := &eventpb.WriteEventsRequest{}
+	for _, e := range events {
+		req.Events = append(req.Events, event.ToProto(e))
+	}
+	body, err := proto.Marshal(req)
+	if err != nil {
+		return err
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		var answer eventpb.WriteEventsResponse
+		attempt, cancel := context.WithTimeout(ctx, 10*time.Second)
+		err := i.call(attempt, "POST", "/v1/events", "dev-service:importer", body, &answer)
+		cancel()
+		if err == nil {
+			for _, r := range answer.GetResults() {
+				if r.GetError() != "" {
+					return fmt.Errorf("event %s was refused: %s %s", r.GetId(), r.GetField(), r.GetError())
+				}
+			}
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%w; last: %w", ctx.Err(), err)
+		}
+	}
+}
+
+// shelf is the tracks that the listener's Home shows on a shelf.
+func (i *instance) shelf(ctx context.Context, user, name string) ([]string, error) {
+	var home homepb.Home
+	if err := i.call(ctx, "GET", "/v1/home", "dev-user:"+user, nil, &home); err != nil {
+		return nil, err
+	}
+	for _, s := range home.GetShelves() {
+		if s.GetName() == name {
+			return uris(s), nil
+		}
+	}
+	return nil, fmt.Errorf("Home has no shelf %q", name)
+}
+
+func uris(s *shelfpb.Shelf) []string {
+	var ids []string
+	for _, c := range s.GetCards() {
+		ids = append(ids, strings.TrimPrefix(c.GetUri(), "track:"))
+	}
+	return ids
+}
+
+// metric is the sum of a metric's series on the admin address.
+func (i *instance) metric(name string) (float64, error) {
+	resp, err := http.Get(i.admin + "/metrics")
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, err
+	}
+	sum := 0.0
+	for line := range bytes.Lines(b) {
+		rest, ok := bytes.CutPrefix(line, []byte(name))
+		if !ok || len(rest) == 0 || (rest[0] != ' ' && rest[0] != '{') {
+			continue
+		}
+		var v float64
+		if _, err := fmt.Sscan(string(line[bytes.LastIndexByte(line, ' ')+1:]), &v); err != nil {
+			return 0, err
+		}
+		sum += v
+	}
+	return sum, nil
+}
+
+// eventually asks until ok has nothing to complain about any more, or fails with its last complaint.
+func eventually(t *testing.T, within time.Duration, ok func() error) {
+	t.Helper()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(within)
+	for {
+		err := ok()
+		if err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("after %v: %v", within, err)
+		}
+	}
+}

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"homefeed/api"
+	"homefeed/cmd/dev/devtoken"
+	"homefeed/cmd/dev/page"
+	"homefeed/pipeline/bus/local"
+	"homefeed/pipeline/trigger"
+	"homefeed/services/ops"
+	"homefeed/shelves"
+	"homefeed/shelves/refresh"
+	"homefeed/shelves/store"
+	localstore "homefeed/shelves/store/local"
+)
+
+// process is everything that runs, for those who start after it.
+type process struct {
+	cfg     Config
+	log     *slog.Logger
+	reg     *prometheus.Registry
+	health  *ops.Health
+	parts   *ops.Parts
+	library *library
+	bus     *local.Bus
+	store   store.Store
+	clients clients
+	seen    *listeners
+	url     string // of the page and the API
+}
+
+// serve starts every part, in the order of who needs whom, and runs until ctx ends.
+func serve(ctx context.Context, cfg Config, out io.Writer, log *slog.Logger) (err error) {
+	ops.LogConfig(log, "dev", cfg)
+	p := &process{cfg: cfg, log: log, reg: ops.NewRegistry(), health: &ops.Health{}, parts: ops.NewParts(log)}
+	defer func() {
+		if err != nil {
+			p.parts.Stop() // what failed is in err
+		}
+	}()
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return fmt.Errorf("-data: %w", err)
+	}
+	if p.library, err = openLibrary(ctx, cfg, out); err != nil {
+		return err
+	}
+	for _, start := range []func(context.Context) error{
+		p.startBus, p.startStore, p.startServices, p.startRunner, p.startPipeline, p.startAdmin, p.startAPI,
+	} {
+		if err := start(ctx); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(out, "homefeed is up: %s (metrics: http://%s/metrics)\n", p.url, cfg.Admin)
+	if cfg.Demo {
+		p.parts.Go("demo", func(ctx context.Context) error { return p.demo(ctx, out) })
+	}
+	return p.parts.Run(ctx)
+}
+
+func (p *process) startBus(ctx context.Context) (err error) {
+	o := local.Options{Dir: filepath.Join(p.cfg.Data, "bus"), Logger: p.log, Registerer: p.reg}
+	if p.cfg.Driver == "beam" {
+		o.Listen = "127.0.0.1:0"
+	}
+	if p.bus, err = local.Open(ctx, o); err != nil {
+		return err
+	}
+	p.parts.Close("bus", p.bus.Close)
+	return nil
+}
+
+func (p *process) startStore(context.Context) error {
+	rows, err := localstore.Open(localstore.Config{Dir: filepath.Join(p.cfg.Data, "rows"), Log: p.log})
+	if err != nil {
+		return err
+	}
+	p.store = store.Observe(rows, p.reg)
+	p.parts.Close("row store", p.store.Close)
+	return nil
+}
+
+func (p *process) startRunner(ctx context.Context) error {
+	runner, err := refresh.New(refresh.Config{
+		Shelves:     shelves.All(),
+		Store:       p.store,
+		Plays:       p.clients.plays.For,
+		Vectors:     p.clients.vectors,
+		Catalog:     p.clients.catalog,
+		DeadLetters: p.bus,
+		Logger:      p.log,
+		Registerer:  p.reg,
+	})
+	if err != nil {
+		return err
+	}
+	sub, err := p.bus.Subscribe(ctx, "refresh", []string{trigger.Topic}, local.SubscriptionOptions{})
+	if err != nil {
+		return err
+	}
+	p.parts.Close("trigger subscription", sub.Close)
+	p.parts.Go("refresh runner", func(ctx context.Context) error { return runner.Run(ctx, sub) })
+	return nil
+}
+
+func (p *process) startAdmin(context.Context) error {
+	ln, err := net.Listen("tcp", p.cfg.Admin)
+	if err != nil {
+		return fmt.Errorf("-admin: %w", err)
+	}
+	p.cfg.Admin = ln.Addr().String()
+	srv := api.Server("", ops.Handler(p.reg, p.health), p.log)
+	p.parts.Go("admin", func(ctx context.Context) error { return ops.ServeHTTP(ctx, ln, srv) })
+	return nil
+}
+
+func (p *process) startAPI(context.Context) error {
+	p.seen = newListeners(p.bus, p.library.listeners())
+	v1, err := api.New(api.Config{
+		Rows:       p.store,
+		Bus:        p.seen,
+		Shelves:    shelves.All(),
+		Verifier:   devtoken.Verifier{},
+		Registerer: p.reg,
+		Log:        p.log,
+	})
+	if err != nil {
+		return err
+	}
+	p.parts.Close("api", func() error { v1.Close(); return nil })
+	ln, err := net.Listen("tcp", p.cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("-listen: %w", err)
+	}
+	p.url = "http://" + ln.Addr().String()
+	routes, err := p.routes(v1)
+	if err != nil {
+		return err
+	}
+	srv := api.Server("", routes, p.log)
+	p.parts.Go("http", func(ctx context.Context) error { return ops.ServeHTTP(ctx, ln, srv) })
+	return nil
+}
+
+func (p *process) routes(v1 http.Handler) (http.Handler, error) {
+	front, err := page.New(page.Config{
+		Listeners: p.seen.forPage,
+		ArtistOf:  p.library.artistOf,
+		Metrics:   p.reg,
+		Log:       p.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/v1/", v1)
+	mux.Handle("/art/", http.StripPrefix("/art", p.library.art()))
+	mux.Handle("/", front)
+	return mux, nil
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"path/filepath"
+
+	"homefeed/services/catalog"
+	"homefeed/services/rpc"
+	"homefeed/services/songsplayed"
+	"homefeed/services/songsplayed/localtable"
+	"homefeed/services/word2vec"
+	"homefeed/shelves/shelf"
+)
+
+// clients ask the three services, over gRPC even here: the same stack as in production.
+type clients struct {
+	plays   *songsplayed.Client
+	vectors shelf.Word2Vec
+	catalog *catalog.Client
+}
+
+// startServices serves songs-played, word2vec and the catalogue in process, and on -grpc too.
+func (p *process) startServices(context.Context) error {
+	table, err := localtable.Open(filepath.Join(p.cfg.Data, "songsplayed"), localtable.Options{Logger: p.log})
+	if err != nil {
+		return err
+	}
+	p.parts.Close("songs-played table", table.Close)
+	plays, err := songsplayed.NewServer(songsplayed.Options{
+		Table: table, ArtistsOf: p.library.catalog.ArtistsOf, Registerer: p.reg,
+	})
+	if err != nil {
+		return err
+	}
+	server, err := rpc.NewServer(rpc.ServerOptions{Registerer: p.reg, Logger: p.log, Reflection: true})
+	if err != nil {
+		return err
+	}
+	songsplayed.Register(server, plays)
+	word2vec.Register(server, word2vec.NewServer(p.library.model))
+	catalog.Register(server, catalog.NewServer(p.library.catalog))
+
+	if p.cfg.GRPC != "" {
+		if err := p.listenGRPC(server); err != nil {
+			return err
+		}
+	}
+	conn, stop, err := rpc.InProcess(server, rpc.DialOptions{Registerer: p.reg})
+	if err != nil {
+		return err
+	}
+	p.parts.Close("services", func() error { stop(); return nil })
+	p.clients = clients{songsplayed.NewClient(conn), word2vec.NewClient(conn), catalog.NewClient(conn)}
+	if p.library.model == nil {
+		p.clients.vectors = nothingNear{}
+	}
+	return nil
+}
+
+// nothingNear stands in for a service without a model, which would rightly say that it is unavailable: here nobody
+// will bring one, so trying again is of no use.
+type nothingNear struct{}
+
+func (nothingNear) Nearest(context.Context, []shelf.Seed, int, []string) ([]shelf.Neighbour, error) {
+	return nil, nil
+}
+
+func (p *process) listenGRPC(server *rpc.Server) error {
+	ln, err := net.Listen("tcp", p.cfg.GRPC)
+	if err != nil {
+		return fmt.Errorf("-grpc: %w", err)
+	}
+	p.cfg.GRPC = ln.Addr().String()
+	p.parts.Go("grpc", func(ctx context.Context) error { return server.Serve(ctx, ln) })
+	return nil
+}
