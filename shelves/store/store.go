@@ -59,13 +59,16 @@ type Row struct {
 // Store keeps rows.
 type Store interface {
 	// Write adds the cells in one atomic, durable mutation: after nil all of them survive a crash, after an
-	// error either all or none are there and writing again is safe. A cell of an as-of that exists is replaced.
-	// Cells at or before the tombstone are accepted and never seen.
+	// error either all or none are there and writing again is safe. A cell of an as-of that exists is replaced,
+	// and of two alike in one Write the later one counts. Cells at or before the tombstone are accepted and never
+	// seen. No cells is no write; more than MaxCells, and whatever else CheckWrite names, is refused.
 	Write(ctx context.Context, key Key, cells ...Cell) error
-	// Read returns at most versions (1 to Versions) newest cells a shelf, in one read of the store.
+	// Read returns at most versions (1 to Versions) newest cells a shelf, in one read of the store. The row is
+	// the caller's own. Times are UTC.
 	Read(ctx context.Context, key Key, versions int) (Row, error)
-	// Delete hides everything at or before at, now and whenever it is written later.
+	// Delete hides everything at or before at, now and whenever it is written later, and removes what is there. An
+	// older Delete that comes late changes nothing.
 	Delete(ctx context.Context, key Key, at time.Time) error
-	// Close releases the store; calls after it fail.
+	// Close waits for the calls under way and releases the store; calls after it fail with ErrClosed.
 	Close() error
 }

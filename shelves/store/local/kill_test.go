@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -36,29 +37,33 @@ func TestMain(m *testing.M) {
 	os.Exit(1)
 }
 
-// child starts the test binary as a process of another kind; kill ends it without a warning.
+// child starts the test binary as a process of another kind. kill ends it without a warning and waits until it
+// is gone, its lock on the directory with it; what it has said can still be read then.
 func child(t testing.TB, kind string, args ...string) (out *bufio.Reader, kill func()) {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(exe, args...)
-	cmd.Env = append(os.Environ(), childEnv+"="+kind)
-	cmd.Stderr = os.Stderr
-	pipe, err := cmd.StdoutPipe()
+	here, there, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	cmd := exec.Command(exe, args...)
+	cmd.Env = append(os.Environ(), childEnv+"="+kind)
+	cmd.Stdout, cmd.Stderr = there, os.Stderr
+	if err := errors.Join(cmd.Start(), there.Close()); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	return bufio.NewReader(pipe), func() {
-		if err := cmd.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	kill = sync.OnceFunc(func() {
+		_ = cmd.Process.Kill() // fails when it has ended by itself
+		_ = cmd.Wait()         // says that it was killed
+	})
+	t.Cleanup(func() {
+		kill()
+		here.Close()
+	})
+	return bufio.NewReader(here), kill
 }
 
 const (

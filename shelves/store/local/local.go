@@ -60,7 +60,8 @@ var _ store.Store = (*Store)(nil)
 // holds something else, or when what it holds is corrupt.
 //
 // When the disk fails under the log or the manifest, the engine can't know what is on disk. It then logs the
-// reason and ends the process with status 1: what was acknowledged is there when the disk is.
+// reason and ends the process with status 1: what was acknowledged is there when the disk is. A damaged block is
+// less: the rows in it can't be read, and the others go on.
 func Open(cfg Config) (*Store, error) {
 	// Pebble's own wrapper of the file system starts a clock a file; a store at rest should cost nothing.
 	return openOn(vfs.Default, cfg)

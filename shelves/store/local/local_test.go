@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -138,6 +139,54 @@ func TestLargestWrite(t *testing.T) {
 		if c.Shelf != cells[i].Shelf || !bytes.Equal(c.Data, cells[i].Data) {
 			t.Errorf("cell %d is not what was written", i)
 		}
+	}
+}
+
+// TestDamagedBlock holds that a block that has gone bad costs its own rows, and neither the process nor the others.
+func TestDamagedBlock(t *testing.T) {
+	const rows, bytesEach = 40, 64 << 10
+	dir := t.TempDir()
+	s := openSmall(t, dir)
+	for r := range rows {
+		c := store.Cell{Shelf: "s", AsOf: time.UnixMilli(1), Data: bytes.Repeat([]byte{byte(r)}, bytesEach)}
+		if err := s.Write(t.Context(), user(t, fmt.Sprint(r)), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	openSmall(t, dir).Close() // writes what is in the log to tables
+	tables, err := filepath.Glob(filepath.Join(dir, "*.sst"))
+	if err != nil || len(tables) == 0 {
+		t.Fatalf("tables: %q, %v", tables, err)
+	}
+	data, err := os.ReadFile(tables[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[bytesEach/2] ^= 1
+	if err := os.WriteFile(tables[0], data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	s = openSmall(t, dir)
+	defer s.Close()
+	bad := 0
+	for r := range rows {
+		row, err := s.Read(t.Context(), user(t, fmt.Sprint(r)), 1)
+		switch {
+		case err != nil:
+			bad++
+			if len(row.Cells) > 0 || !pebble.IsCorruptionError(err) {
+				t.Errorf("row %d: %v, %v, want an error alone, about corruption", r, row, err)
+			}
+		case len(row.Cells) != 1 || !bytes.Equal(row.Cells[0].Data, bytes.Repeat([]byte{byte(r)}, bytesEach)):
+			t.Errorf("row %d: not what was written, and no error", r)
+		}
+	}
+	if bad == 0 || bad > 2 {
+		t.Errorf("%d rows of %d can't be read, want the one or two of a block", bad, rows)
 	}
 }
 

@@ -24,6 +24,11 @@ func options(fs vfs.FS, cfg Config) *pebble.Options {
 		// Every table in level 0 is one more place where an operand of a row may be.
 		L0CompactionThreshold: 2,
 		MaxOpenFiles:          256,
+		// By itself Pebble ends the process over a damaged block. Here the rows in it are errors, which the ladder of
+		// Home can live with, and the others go on. The event's own text has keys in it, and so listeners' ids.
+		EventListener: &pebble.EventListener{DataCorruption: func(info pebble.DataCorruptionInfo) {
+			engineLog{cfg.Log}.Errorf("damaged: %s", info.Path)
+		}},
 	}
 	for i := range o.Levels {
 		// A row is larger than a block, so a block is a row. Compressing it would save 15% of the disk and cost
