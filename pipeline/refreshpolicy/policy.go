@@ -48,6 +48,7 @@ type rule struct {
 	shelf     string
 	signals   []signal
 	freshness int64 // ms
+	patience  int64 // ms: the longest stretch in which a signal counts events
 }
 
 type signal struct {
@@ -87,6 +88,7 @@ func New(shelves []*shelf.Shelf, cfg Config) (*Policy, error) {
 		r := rule{shelf: s.Name, freshness: freshness.Milliseconds()}
 		for _, sig := range s.Signals() {
 			r.signals = append(r.signals, signal{event.Kind(sig.Kind), sig.AtLeast, sig.Within.Milliseconds()})
+			r.patience = max(r.patience, sig.Within.Milliseconds())
 		}
 		p.byName[s.Name] = len(p.rules)
 		p.rules = append(p.rules, r)

@@ -58,8 +58,9 @@ func (sl *slot) add(r *rule, e seen, pos uint64) {
 		return
 	}
 	known := sl.keep(e)
-	for _, w := range sl.kept {
-		if w.kind == e.kind && w.at >= e.at && r.completes(sl.kept, w, e, known) {
+	for i := len(sl.kept) - 1; i >= 0 && sl.kept[i].at >= e.at; i-- {
+		w := sl.kept[i]
+		if w.kind == e.kind && r.completes(sl.kept, w, e, known) {
 			sl.extend(r, w.ref, pos)
 		}
 	}
@@ -67,8 +68,11 @@ func (sl *slot) add(r *rule, e seen, pos uint64) {
 
 // keep remembers the event and reports whether it had been already.
 func (sl *slot) keep(e seen) (known bool) {
-	i, known := slices.BinarySearchFunc(sl.kept, e, func(a, b seen) int { return a.compare(b.ref) })
-	if known {
+	i := len(sl.kept)
+	for i > 0 && sl.kept[i-1].compare(e.ref) > 0 {
+		i--
+	}
+	if i > 0 && sl.kept[i-1].ref == e.ref {
 		return true
 	}
 	sl.kept = slices.Insert(sl.kept, i, e)
@@ -119,26 +123,24 @@ func (sl *slot) next(p *Policy, r *rule) (int64, bool) {
 	if len(sl.kept) == 0 {
 		return 0, false
 	}
-	next := p.expiry(r, sl.kept[0])
-	for _, w := range sl.kept[1:] {
-		next = max(next, p.expiry(r, w))
-	}
-	return next, true
+	return p.expiry(r, sl.kept[len(sl.kept)-1]), true
 }
 
 // expire forgets events that can't complete a signal any more.
 func (sl *slot) expire(p *Policy, r *rule, now int64) {
-	if len(sl.kept) == 0 {
+	n := 0
+	for n < len(sl.kept) && p.expiry(r, sl.kept[n]) <= now {
+		n++
+	}
+	if n == len(sl.kept) {
+		sl.kept = nil
 		return
 	}
-	sl.kept = slices.DeleteFunc(sl.kept, func(w seen) bool { return p.expiry(r, w) <= now })
-	if len(sl.kept) == 0 {
-		sl.kept = nil
-	}
+	sl.kept = slices.Delete(sl.kept, 0, n)
 }
 
 // expiry is when an event can't count for a signal any more.
-func (p *Policy) expiry(r *rule, w seen) int64 { return w.at + r.patience(w.kind) + p.lateness }
+func (p *Policy) expiry(r *rule, w seen) int64 { return w.at + r.patience + p.lateness }
 
 // single reports whether one event of the kind is enough to make the shelf stale.
 func (r *rule) single(k event.Kind) bool {
@@ -148,17 +150,6 @@ func (r *rule) single(k event.Kind) bool {
 		}
 	}
 	return false
-}
-
-// patience is the longest stretch in which a signal counts events of the kind.
-func (r *rule) patience(k event.Kind) int64 {
-	var longest int64
-	for _, s := range r.signals {
-		if s.kind == k {
-			longest = max(longest, s.within)
-		}
-	}
-	return longest
 }
 
 // completes reports whether e, which has just come, lets a signal be complete at w, which is e or newer. If it was
