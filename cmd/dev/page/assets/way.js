@@ -1,7 +1,7 @@
 // The panel of counters, from Event to Home. It stays hidden where the process doesn't show them.
 
 import { fetchWay } from './client.js';
-import { make } from './dom.js';
+import { ago, make } from './dom.js';
 
 const period = 2000; // ms
 
@@ -36,7 +36,7 @@ export class Way {
         make('output', {}, make('small', { textContent: rate > 0 ? `+${shown}/s` : '' }), hop.count == null ? '–' : hop.count.toLocaleString()));
     }));
     this.visible.hidden = way.visible.length === 0;
-    const seconds = (s) => (s < 1 ? `${Math.round(s * 1000)} ms` : `${s.toFixed(1)} s`);
+    const seconds = (s) => (s < 1 ? `${Math.round(s * 1000)} ms` : s < 100 ? `${s.toFixed(1)} s` : ago(1000 * s));
     this.rows.replaceChildren(...way.visible.map((v) => make('tr', {}, make('td', { textContent: v.shelf.replaceAll('_', ' ') }), make('td', { textContent: seconds(v.p50) }), make('td', { textContent: seconds(v.p99) }))));
     this.last = { way, at: now };
   }
