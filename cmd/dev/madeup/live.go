@@ -9,11 +9,12 @@ import (
 	"homefeed/pipeline/event"
 )
 
-// Live is an endless stream of events in the order of time, none before from: as if at from everybody's sessions
-// went on at a pace of perSecond events a second, all listeners together. The times lie as far apart as chance has
-// it (exponentially) and depend on from and the rate; the caller paces the stream. Who is awake is heard from more
-// often. A listener never does two things at once, so there can't be more than 1,000 events a second and listener.
-// If perSecond isn't positive there are none.
+// Live is an endless stream of events in the order of time, none before from, so that it continues a History to from.
+// All listeners together do perSecond events a second on average: their sessions go on at that pace, not at the
+// tracks' lengths. The same from and rate give the same stream. The times are event times, apart by chance
+// (exponentially): the caller paces the stream. Who is awake is heard from more often. A listener never does two
+// things at once, so there are at most 1,000 events a second for each listener. If perSecond isn't positive there
+// are none.
 func (w *World) Live(from time.Time, perSecond float64) iter.Seq[event.Event] {
 	return func(yield func(event.Event) bool) {
 		if !(perSecond > 0) { // NaN neither

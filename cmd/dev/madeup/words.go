@@ -6,7 +6,7 @@ type form uint8
 const (
 	band     form = iota // The Rusty Lanterns
 	soloist              // Mirel Tovanne
-	coined               // Voxilo
+	coined               // Vorasalo
 	ensemble             // Tovanne Quartet
 )
 
@@ -79,7 +79,7 @@ var genres = [...]genre{
 		"Arcade Boulevard Flamingos Telephones Heartbeats Mannequins Parlour Skyline Robots-In-Love Dial-Tone",
 		"Electric Midnight Neon Glass Tender Magnetic Plastic Perfect",
 		"Heart Night City Dream Kiss Mirror Computer Dancer Moonlight Fever Radio Stranger",
-		"{a} {n}|{n} to {n}|Dance Like a {n}|{a} Love|Call My {n}|Tonight, {n}|Girls and {n}s|{n} on the {m}",
+		"{a} {n}|{n} to {m}|Dance Like a {n}|{a} Love|Call My {n}|Tonight, {n}|Girls and {n}s|{n} on the {m}",
 	},
 	{
 		"tropical", soloist, "", "",

@@ -76,6 +76,9 @@ func (w *World) makeArtists(r *rand.Rand, n int) {
 	for i := range n {
 		a := artist{genre: i % len(w.genres)}
 		a.name = fresh(taken, func() string { return artistName(r, &genres[a.genre]) })
+		if genres[a.genre].form == band && r.IntN(3) == 0 {
+			a.name = "The " + a.name
+		}
 		a.id = slug(a.name)
 		w.artists = append(w.artists, a)
 		g := &w.genres[a.genre]
@@ -93,7 +96,7 @@ func (w *World) makeTracks(r *rand.Rand, n int) {
 		a := i
 		if i >= len(w.artists) {
 			a = r.IntN(len(w.artists))
-			if r.IntN(2) == 0 {
+			if r.IntN(4) == 0 {
 				a = skewed(r, len(w.artists))
 			}
 		}
@@ -141,15 +144,11 @@ func artistName(r *rand.Rand, g *genre) string {
 		if r.IntN(4) == 0 {
 			return syllables(r) + " & " + syllables(r)
 		}
-		return syllables(r)
+		return one(r, starts) + one(r, middle) + one(r, middle) + one(r, ends)
 	case ensemble:
 		return syllables(r) + " " + one(r, g.last)
 	}
-	name := one(r, g.first) + " " + one(r, g.last)
-	if r.IntN(3) == 0 {
-		return "The " + name
-	}
-	return name
+	return one(r, g.first) + " " + one(r, g.last)
 }
 
 func syllables(r *rand.Rand) string {
