@@ -13,7 +13,7 @@ var Discover = &shelf.Shelf{
 	Doc:   "Tracks the listener never played, near what was played most in the last 30 days; two an artist at most.",
 	Title: "Discover",
 	On:    []shelf.Signal{{Kind: shelf.Played}},
-	Guard: shelf.Guard{MaxCards: 20, Freshness: 30 * time.Second},
+	Guard: shelf.Guard{MaxCards: 20, Freshness: 15 * time.Second},
 	Fill:  discover,
 }
 

@@ -17,7 +17,7 @@ var HeavyRotation = &shelf.Shelf{
 	Doc:   "The tracks the listener played most in the last 30 days.",
 	Title: "On repeat",
 	On:    []shelf.Signal{{Kind: shelf.Played}},
-	Guard: shelf.Guard{MaxCards: 20, Freshness: 10 * time.Second},
+	Guard: shelf.Guard{MaxCards: 20, Freshness: 5 * time.Second},
 	Fill:  heavyRotation,
 }
 

@@ -14,7 +14,7 @@ var JumpBackIn = &shelf.Shelf{
 	Doc:   "Tracks the listener played at least 5 times, but not in the last 14 days; most played first.",
 	Title: "Jump back in",
 	On:    []shelf.Signal{{Kind: shelf.Played}},
-	Guard: shelf.Guard{MaxCards: 20, Freshness: time.Minute},
+	Guard: shelf.Guard{MaxCards: 20, Freshness: 15 * time.Second},
 	Fill:  jumpBackIn,
 }
 

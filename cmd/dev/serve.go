@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -98,13 +99,14 @@ func (p *process) startRunner(ctx context.Context) error {
 		Vectors:     p.clients.vectors,
 		Catalog:     p.clients.catalog,
 		DeadLetters: p.bus,
+		ExtendEvery: 20 * time.Second, // the bus' lease is a minute
 		Logger:      p.log,
 		Registerer:  p.reg,
 	})
 	if err != nil {
 		return err
 	}
-	sub, err := p.bus.Subscribe(ctx, "refresh", []string{trigger.Topic}, local.SubscriptionOptions{})
+	sub, err := p.bus.Subscribe(ctx, "refresh", []string{trigger.Topic}, local.SubscriptionOptions{MaxOutstanding: 20_000})
 	if err != nil {
 		return err
 	}

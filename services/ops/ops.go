@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"sync"
 	"time"
 
@@ -68,8 +69,8 @@ func (h *Health) Failing(ctx context.Context) map[string]string {
 // checkTimeout bounds one round of readiness checks.
 const checkTimeout = 2 * time.Second
 
-// Handler serves /healthz (the process answers), /readyz (every check passes; else 503 and which fail) and
-// /metrics.
+// Handler serves /healthz (the process answers), /readyz (every check passes; else 503 and which fail), /metrics,
+// and Go's profiles under /debug/pprof/.
 func Handler(g prometheus.Gatherer, h *Health) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -85,6 +86,9 @@ func Handler(g prometheus.Gatherer, h *Health) http.Handler {
 		}
 		json.NewEncoder(w).Encode(map[string]any{"ready": len(failing) == 0, "failing": failing})
 	})
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(g, promhttp.HandlerOpts{Timeout: 5 * time.Second}))
 	return mux
 }

@@ -42,8 +42,10 @@ type Config struct {
 	Registerer prometheus.Registerer // nil: metrics are not registered
 	Now        func() time.Time      // for metrics only; nil: time.Now
 
-	Concurrency   int           // how many listeners are worked on at once; 0 means 16
-	MaxHeld       int           // how many triggers are held at most, queued and running; 0 means 1,024
+	Concurrency int // how many listeners are worked on at once; 0 means 16
+	// MaxHeld is how many triggers are held at most, queued and running; 0 means 16,384, about 25 MB. What is held
+	// is merged by listener, so holding much is what makes a backlog cheap.
+	MaxHeld       int
 	StoreTimeout  time.Duration // of one read or write; 0 means 5 s
 	StorePatience time.Duration // for how long a trigger waits for a store that is away, before it is put back; 0 means 1 min
 	RetryDelay    time.Duration // before the second attempt, four times as long before each further one; 0 means 1 s
@@ -85,7 +87,7 @@ func New(cfg Config) (*Runner, error) {
 		cfg.Now = time.Now
 	}
 	setDefault(&cfg.Concurrency, 16)
-	setDefault(&cfg.MaxHeld, 1024)
+	setDefault(&cfg.MaxHeld, 16<<10)
 	setDefault(&cfg.StoreTimeout, 5*time.Second)
 	setDefault(&cfg.StorePatience, time.Minute)
 	setDefault(&cfg.RetryDelay, time.Second)
