@@ -42,7 +42,7 @@ type Options struct {
 	// OrderedTopics are published with ordering keys, which holds each key to 1 MB/s and costs a request a key:
 	// for topics whose consumers need the order. Their subscriptions must have message ordering on.
 	OrderedTopics []string
-	// Registerer takes the metrics; nil leaves them unregistered.
+	// Registerer takes the metrics, until Close; nil leaves them unregistered.
 	Registerer prometheus.Registerer
 	// ClientOptions are passed to Google's client.
 	ClientOptions []option.ClientOption
@@ -71,8 +71,11 @@ func New(ctx context.Context, o Options) (*Bus, error) {
 		client:     client,
 		project:    o.Project,
 		ordered:    slices.Clone(o.OrderedTopics),
-		metrics:    newMetrics(o.Registerer),
+		metrics:    newMetrics(),
 		publishers: map[string]*pubsub.Publisher{},
+	}
+	if err := b.metrics.register(o.Registerer); err != nil {
+		return nil, errors.Join(fmt.Errorf("connecting to Pub/Sub: %w", err), client.Close())
 	}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	return b, nil
@@ -88,6 +91,7 @@ func (b *Bus) Close() error {
 		return nil
 	}
 	b.cancel()
+	b.metrics.unregister()
 	for _, p := range publishers {
 		p.Stop()
 	}

@@ -1,40 +1,26 @@
+//go:build unix
+
 package local_test
 
 import (
-	"fmt"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
-	"homefeed/pipeline/bus"
 	"homefeed/pipeline/bus/local"
 	"homefeed/pipeline/event"
 )
 
-// batch makes events as the pipeline publishes them: 200 bytes, with an id, a listener as key, and a time.
-func batch(from, n int) []bus.Message {
-	msgs := make([]bus.Message, n)
-	for i := range msgs {
-		msgs[i] = bus.Message{
-			ID:   fmt.Sprintf("event-%012d", from+i),
-			Key:  fmt.Sprintf("listener-%d", (from+i)%5000),
-			Time: time.UnixMilli(1_700_000_000_000 + int64(from+i)),
-			Data: make([]byte, 200),
-		}
+// measure starts the clock; what it returns reports the rate and, because a machine is rarely idle, the processor time
+// of the whole process for each message.
+func measure(b *testing.B) (report func()) {
+	before := cpuTime(b)
+	b.ResetTimer()
+	return func() {
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msgs/s")
+		b.ReportMetric(float64((cpuTime(b)-before).Microseconds())/float64(b.N), "cpu-µs/msg")
 	}
-	return msgs
-}
-
-func publish(tb testing.TB, b *local.Bus, n int) {
-	tb.Helper()
-	for from := 0; from < n; from += 1000 {
-		if err := b.Publish(tb.Context(), event.Played.Topic(), batch(from, min(1000, n-from))...); err != nil {
-			tb.Fatal(err)
-		}
-	}
-}
-
-func perSecond(b *testing.B) {
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msgs/s")
 }
 
 // BenchmarkPublish publishes b.N messages in batches of 1,000.
@@ -45,9 +31,9 @@ func BenchmarkPublish(b *testing.B) {
 	}{{"default", local.Options{}}, {"sync_always", local.Options{SyncAlways: true}}} {
 		b.Run(bench.name, func(b *testing.B) {
 			lb := openBus(b, bench.options)
-			b.ResetTimer()
+			report := measure(b)
 			publish(b, lb, b.N)
-			perSecond(b)
+			report()
 		})
 	}
 }
@@ -56,13 +42,13 @@ func BenchmarkPublish(b *testing.B) {
 func BenchmarkPublishOne(b *testing.B) {
 	lb := openBus(b, local.Options{})
 	msgs := batch(0, b.N)
-	b.ResetTimer()
+	report := measure(b)
 	for i := range msgs {
 		if err := lb.Publish(b.Context(), event.Played.Topic(), msgs[i]); err != nil {
 			b.Fatal(err)
 		}
 	}
-	perSecond(b)
+	report()
 }
 
 // BenchmarkLogRead reads b.N messages that are there.
@@ -74,7 +60,7 @@ func BenchmarkLogRead(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer log.Close()
-	b.ResetTimer()
+	report := measure(b)
 	for read := 0; read < b.N; {
 		entries, err := log.Read(b.Context(), 4096)
 		if err != nil {
@@ -82,7 +68,7 @@ func BenchmarkLogRead(b *testing.B) {
 		}
 		read += len(entries)
 	}
-	perSecond(b)
+	report()
 }
 
 // BenchmarkSubscribeAck takes and acknowledges b.N messages that are there, 256 at a time.
@@ -94,7 +80,7 @@ func BenchmarkSubscribeAck(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer s.Close()
-	b.ResetTimer()
+	report := measure(b)
 	for got := 0; got < b.N; {
 		ds, err := s.Pull(b.Context(), 256)
 		if err != nil {
@@ -105,7 +91,7 @@ func BenchmarkSubscribeAck(b *testing.B) {
 		}
 		got += len(ds)
 	}
-	perSecond(b)
+	report()
 }
 
 // BenchmarkWaiting asks how far a log is behind.
@@ -117,10 +103,43 @@ func BenchmarkWaiting(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer log.Close()
-	b.ResetTimer()
+	defer measure(b)()
 	for range b.N {
 		if n, err := log.Waiting(b.Context()); err != nil || n != 1 {
 			b.Fatal(n, err)
 		}
 	}
+}
+
+// BenchmarkIdle reports what a bus costs on which a log and a subscription wait for messages, in percent of a core,
+// over ten seconds whatever b.N is.
+func BenchmarkIdle(b *testing.B) {
+	lb := openBus(b, local.Options{})
+	log, err := lb.OpenLog(b.Context(), "bench", event.Topics())
+	if err != nil {
+		b.Fatal(err)
+	}
+	s, err := lb.Subscribe(b.Context(), "bench", event.Topics(), local.SubscriptionOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	var waiting sync.WaitGroup
+	waiting.Go(func() { _, _ = log.Read(b.Context(), 1) })
+	waiting.Go(func() { _, _ = s.Pull(b.Context(), 1) })
+	before := cpuTime(b)
+	start := time.Now()
+	<-time.After(10 * time.Second)
+	b.ReportMetric(100*(cpuTime(b)-before).Seconds()/time.Since(start).Seconds(), "cpu%")
+	log.Close()
+	s.Close()
+	waiting.Wait()
+}
+
+func cpuTime(tb testing.TB) time.Duration {
+	tb.Helper()
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		tb.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }

@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"homefeed/pipeline/bus/local/embedded"
 )
 
 // ConnectOptions says how to join the bus of another process.
@@ -18,7 +18,7 @@ type ConnectOptions struct {
 	TokenFile string
 	// Logger takes what goes wrong with the connection; nil discards it.
 	Logger *slog.Logger
-	// Registerer takes the metrics; nil leaves them unregistered.
+	// Registerer takes the metrics, until Close; nil leaves them unregistered.
 	Registerer prometheus.Registerer
 }
 
@@ -34,12 +34,12 @@ func Connect(ctx context.Context, addr string, o ConnectOptions) (*Bus, error) {
 }
 
 func connect(ctx context.Context, addr string, o ConnectOptions) (*Bus, error) {
-	if _, _, err := listenAddress(addr); err != nil || addr == "" {
-		return nil, fmt.Errorf("address %q: want a loopback host:port", addr)
+	if _, _, err := embedded.ParseLoopback(addr); err != nil {
+		return nil, err
 	}
-	token, err := os.ReadFile(o.TokenFile)
+	token, err := embedded.ReadToken(o.TokenFile)
 	if err != nil {
-		return nil, fmt.Errorf("reading token: %w", err)
+		return nil, err
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -49,6 +49,6 @@ func connect(ctx context.Context, addr string, o ConnectOptions) (*Bus, error) {
 		within = min(within, time.Until(deadline))
 	}
 	return newBus(o.Logger, o.Registerer, "nats://"+addr,
-		nats.Token(strings.TrimSpace(string(token))),
+		nats.Token(token),
 		nats.Timeout(within))
 }

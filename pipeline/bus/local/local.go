@@ -27,10 +27,16 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
+
+	"homefeed/pipeline/bus/local/embedded"
+	"homefeed/pipeline/bus/local/pull"
 )
 
 // ErrClosed says that the Bus was closed.
 var ErrClosed = errors.New("bus is closed")
+
+// TokenFile is the file in Options.Dir, readable by its owner alone, that Connect needs.
+const TokenFile = embedded.TokenFile
 
 // Options says where a Bus keeps its files and how much. Only Dir is needed.
 type Options struct {
@@ -49,7 +55,7 @@ type Options struct {
 	MaxBytes int64
 	// Logger takes the server's warnings and errors; nil discards them.
 	Logger *slog.Logger
-	// Registerer takes the metrics; nil leaves them unregistered.
+	// Registerer takes the metrics, until Close; nil leaves them unregistered.
 	Registerer prometheus.Registerer
 }
 
@@ -73,7 +79,7 @@ func (o *Options) setDefaults() {
 type Bus struct {
 	nc       *nats.Conn
 	js       jetstream.JetStream
-	server   *embedded // nil in a Bus that Connect made
+	server   *embedded.Server // nil in a Bus that Connect made
 	logger   *slog.Logger
 	metrics  *metrics
 	inFlight *semaphore.Weighted // bytes published and not acknowledged
@@ -92,14 +98,15 @@ type Bus struct {
 // opening only; the caller calls Close.
 func Open(ctx context.Context, o Options) (*Bus, error) {
 	o.setDefaults()
-	server, err := startServer(ctx, o)
+	server, err := embedded.Start(ctx, embedded.Options{
+		Dir: o.Dir, Listen: o.Listen, SyncAlways: o.SyncAlways, SyncInterval: o.SyncInterval, Logger: o.Logger,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("opening local bus: %w", err)
 	}
-	b, err := newBus(o.Logger, o.Registerer, "", nats.InProcessServer(server.nats), nats.Token(server.token))
+	b, err := newBus(o.Logger, o.Registerer, "", server.Connection()...)
 	if err != nil {
-		server.stop()
-		return nil, fmt.Errorf("opening local bus: %w", err)
+		return nil, errors.Join(fmt.Errorf("opening local bus: %w", err), server.Stop())
 	}
 	b.server = server
 	if err := b.prepare(ctx, o); err != nil {
@@ -112,7 +119,7 @@ func Open(ctx context.Context, o Options) (*Bus, error) {
 func newBus(logger *slog.Logger, registerer prometheus.Registerer, url string, options ...nats.Option) (*Bus, error) {
 	b := &Bus{
 		logger:   logger,
-		metrics:  newMetrics(registerer),
+		metrics:  newMetrics(),
 		inFlight: semaphore.NewWeighted(maxInFlightBytes),
 		done:     make(chan struct{}),
 	}
@@ -131,8 +138,13 @@ func newBus(logger *slog.Logger, registerer prometheus.Registerer, url string, o
 	if err != nil {
 		return nil, fmt.Errorf("connecting: %w", err)
 	}
+	if err := b.metrics.register(registerer); err != nil {
+		nc.Close()
+		return nil, err
+	}
 	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(maxInFlightBytes/messageOverhead+1))
 	if err != nil {
+		b.metrics.unregister()
 		nc.Close()
 		return nil, fmt.Errorf("opening JetStream: %w", err)
 	}
@@ -145,7 +157,7 @@ func (b *Bus) Addr() string {
 	if b.server == nil {
 		return b.nc.ConnectedAddr()
 	}
-	return b.server.addr()
+	return b.server.Addr()
 }
 
 // Close waits until the running Publish calls are done, refuses further ones, ends waiting reads with ErrClosed, and
@@ -158,10 +170,11 @@ func (b *Bus) Close() error {
 	}
 	b.closed = true
 	close(b.done)
+	b.metrics.unregister()
 	b.linkLost()
 	b.nc.Close()
 	if b.server != nil {
-		if err := b.server.stop(); err != nil {
+		if err := b.server.Stop(); err != nil {
 			return fmt.Errorf("closing local bus: %w", err)
 		}
 	}
@@ -190,7 +203,7 @@ func (b *Bus) call(ctx context.Context, do func(context.Context) error) error {
 	defer context.AfterFunc(link, cancel)()
 	err := do(bounded)
 	if err != nil && ctx.Err() == nil && link.Err() != nil {
-		err = errLinkLost
+		err = pull.ErrLinkLost
 	}
 	return b.closedOr(err)
 }

@@ -58,6 +58,29 @@ func publishTo(tb testing.TB, p bus.Publisher, topic string, ids ...string) {
 	}
 }
 
+// batch makes events as the pipeline publishes them: 200 bytes, with an id, a listener as key, and a time.
+func batch(from, n int) []bus.Message {
+	msgs := make([]bus.Message, n)
+	for i := range msgs {
+		msgs[i] = bus.Message{
+			ID:   fmt.Sprintf("event-%012d", from+i),
+			Key:  fmt.Sprintf("listener-%d", (from+i)%5000),
+			Time: time.UnixMilli(1_700_000_000_000 + int64(from+i)),
+			Data: make([]byte, 200),
+		}
+	}
+	return msgs
+}
+
+func publish(tb testing.TB, b *local.Bus, n int) {
+	tb.Helper()
+	for from := 0; from < n; from += 1000 {
+		if err := b.Publish(tb.Context(), event.Played.Topic(), batch(from, min(1000, n-from))...); err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
+
 // readIDs reads until Waiting is 0 and returns "topic id" of each.
 func readIDs(tb testing.TB, l bus.Log) []string {
 	tb.Helper()
@@ -81,7 +104,8 @@ func readIDs(tb testing.TB, l bus.Log) []string {
 }
 
 func TestOpenRefuses(t *testing.T) {
-	taken := openBus(t, local.Options{Listen: "127.0.0.1:0"})
+	registry := prometheus.NewRegistry()
+	taken := openBus(t, local.Options{Listen: "127.0.0.1:0", Registerer: registry})
 	dir := t.TempDir()
 	openBus(t, local.Options{Dir: dir})
 	file := filepath.Join(t.TempDir(), "file")
@@ -99,6 +123,7 @@ func TestOpenRefuses(t *testing.T) {
 		"NoPort":         {local.Options{Listen: "127.0.0.1"}, "host:port"},
 		"PortOutOfRange": {local.Options{Listen: "127.0.0.1:70000"}, "65535"},
 		"PortTaken":      {local.Options{Listen: taken.Addr()}, "address already in use"},
+		"MetricsTaken":   {local.Options{Registerer: registry}, "metrics"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if test.options.Dir == "" {
@@ -113,6 +138,19 @@ func TestOpenRefuses(t *testing.T) {
 				t.Errorf("error %q, want it to say %q", err, test.want)
 			}
 		})
+	}
+}
+
+// TestOpenAgain: after Close, the directory and the metrics' names are free; a size that no disk has is accepted.
+func TestOpenAgain(t *testing.T) {
+	o := local.Options{Dir: t.TempDir(), Registerer: prometheus.NewRegistry(), MaxBytes: 1 << 50}
+	for range 2 {
+		b, err := local.Open(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		publishTo(t, b, trigger.Topic, "a")
+		closeBus(t, b)
 	}
 }
 

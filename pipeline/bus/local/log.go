@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"homefeed/pipeline/bus"
+	"homefeed/pipeline/bus/local/pull"
 )
 
 // log reads a stream from a position on. The server keeps no lease and no place for it that matters: when anything
@@ -25,13 +26,13 @@ type log struct {
 	ctx    context.Context    // done when the log is closed
 	cancel context.CancelFunc
 
-	reading  sync.Mutex  // held by Read, and by Close to clean up behind it
-	consumer string      // the server's name for the consumer; empty when there is none
-	puller   *puller     // of that consumer
-	fresh    bool        // nothing came from it yet
-	next     uint64      // the sequence that it gives to the next message, if none is lost
-	taken    uint64      // position of the last message taken in
-	rest     []bus.Entry // taken in, not yet returned
+	reading  sync.Mutex   // held by Read, and by Close to clean up behind it
+	consumer string       // the server's name for the consumer; empty when there is none
+	puller   *pull.Puller // of that consumer
+	fresh    bool         // nothing came from it yet
+	next     uint64       // the sequence that it gives to the next message, if none is lost
+	taken    uint64       // position of the last message taken in
+	rest     []bus.Entry  // taken in, not yet returned
 
 	returned atomic.Uint64 // position of the last message returned
 
@@ -165,17 +166,17 @@ func (l *log) pull(ctx context.Context) error {
 			return err
 		}
 	}
-	msgs, err := l.puller.pull(ctx, maxPull)
+	msgs, err := l.puller.Pull(ctx, pull.MaxBatch)
 	if ctxErr := ctx.Err(); err != nil && ctxErr != nil {
 		return ctxErr // the consumer is as it was, and its request stays open
 	}
 	if err != nil {
 		fresh := l.fresh
 		l.disconnect()
-		if !fresh && (errors.Is(err, errNoConsumer) || errors.Is(err, errLinkLost)) {
+		if !fresh && (errors.Is(err, pull.ErrNoConsumer) || errors.Is(err, pull.ErrLinkLost)) {
 			return nil // forgotten by the server, in idleness or with its process: try again with another
 		}
-		return err
+		return l.bus.closedOr(err)
 	}
 	l.fresh = false
 	l.rest = make([]bus.Entry, 0, len(msgs))
@@ -221,7 +222,7 @@ func (l *log) connect(ctx context.Context) error {
 	}
 	info := consumer.CachedInfo()
 	l.consumer, l.next, l.fresh = info.Name, 1, true
-	l.puller = &puller{bus: l.bus, subject: "$JS.API.CONSUMER.MSG.NEXT." + info.Stream + "." + info.Name, keep: true}
+	l.puller = &pull.Puller{Conn: l.bus.nc, Link: l.bus.currentLink, Stream: info.Stream, Consumer: info.Name, Keep: true}
 	return nil
 }
 
@@ -230,7 +231,7 @@ func (l *log) disconnect() {
 	if l.consumer == "" {
 		return
 	}
-	l.puller.close()
+	l.puller.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	_ = l.bus.call(ctx, func(ctx context.Context) error { return l.stream.DeleteConsumer(ctx, l.consumer) })

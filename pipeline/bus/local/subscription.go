@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"homefeed/pipeline/bus"
+	"homefeed/pipeline/bus/local/pull"
 )
 
 // SubscriptionOptions says how messages are handed out. The zero value is a lease of a minute.
@@ -27,7 +28,7 @@ const pullLinger = 20 * time.Millisecond
 type subscription struct {
 	bus      *Bus
 	name     string
-	puller   *puller
+	puller   *pull.Puller
 	consumer jetstream.Consumer
 	ctx      context.Context // done when the subscription is closed
 	cancel   context.CancelFunc
@@ -79,11 +80,7 @@ func (b *Bus) subscribe(ctx context.Context, name string, topics []string, o Sub
 		bus:      b,
 		name:     name,
 		consumer: consumer,
-		puller: &puller{
-			bus:     b,
-			subject: fmt.Sprintf("$JS.API.CONSUMER.MSG.NEXT.%s.%s", stream, name),
-			linger:  pullLinger,
-		},
+		puller:   &pull.Puller{Conn: b.nc, Link: b.currentLink, Stream: stream, Consumer: name, Linger: pullLinger},
 	}
 	if err := s.releaseLeases(ctx, stream); err != nil {
 		return nil, err
@@ -126,12 +123,12 @@ func (s *subscription) Pull(ctx context.Context, max int) ([]bus.Delivery, error
 	defer cancel()
 	stop := context.AfterFunc(s.ctx, cancel)
 	defer stop()
-	msgs, err := s.puller.pull(ctx, max)
+	msgs, err := s.puller.Pull(ctx, max)
 	if err != nil {
 		if s.ctx.Err() != nil {
 			err = ErrClosed
 		}
-		return nil, fmt.Errorf("pulling from %s: %w", s.name, err)
+		return nil, fmt.Errorf("pulling from %s: %w", s.name, s.bus.closedOr(err))
 	}
 	deliveries := make([]bus.Delivery, 0, len(msgs))
 	again := 0
@@ -234,7 +231,7 @@ func (s *subscription) request(ctx context.Context, body []byte, handle string) 
 		return err
 	})
 	if errors.Is(err, nats.ErrNoResponders) {
-		return errNoConsumer
+		return pull.ErrNoConsumer
 	}
 	return err
 }

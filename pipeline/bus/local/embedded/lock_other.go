@@ -1,6 +1,6 @@
 //go:build !unix
 
-package local
+package embedded
 
 // dirLock does nothing where the kernel has no flock: two processes on one directory are the operator's mistake.
 type dirLock struct{}
