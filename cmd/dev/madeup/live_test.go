@@ -68,6 +68,11 @@ func TestLiveWithoutRate(t *testing.T) {
 	}
 }
 
+func TestLiveTastes(t *testing.T) {
+	w := New(11, Sizes{})
+	checkTastes(t, w, slices.Values(take(w.Live(noon, 500), 100_000)))
+}
+
 // TestLiveAfterHistory checks that a history up to a moment and what is live from it are one stream.
 func TestLiveAfterHistory(t *testing.T) {
 	w := New(11, Sizes{})
