@@ -44,7 +44,7 @@ func parse(args []string, out io.Writer) (Config, error) {
 	fs.BoolVar(&c.Demo, "demo", false, "made-up listeners play: a history first, then live")
 	fs.Uint64Var(&c.Seed, "seed", 1, "seed of everything made up")
 	fs.Float64Var(&c.Rate, "rate", 5, "live events a second with -demo")
-	fs.IntVar(&c.Days, "days", 14, "days of history with -demo")
+	fs.IntVar(&c.Days, "days", 30, "days of history with -demo")
 	fs.BoolVar(&c.Verbose, "v", false, "log everything, not only warnings, to the terminal")
 	if err := fs.Parse(args); err != nil {
 		return c, err

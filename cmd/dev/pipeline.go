@@ -28,7 +28,7 @@ func (p *process) startPipeline(ctx context.Context) error {
 	}
 	driver, err := local.New(local.Config{
 		Log:        log,
-		Publisher:  p.bus,
+		Publisher:  merging{p.bus},
 		Recorder:   p.clients.plays,
 		Policy:     policy,
 		Trends:     &trends.Config{},

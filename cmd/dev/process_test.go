@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"strings"
@@ -37,7 +35,6 @@ type instance struct {
 	flags []string
 	data  string
 	url   string
-	admin string
 	proc  *child.Process
 }
 
@@ -47,7 +44,7 @@ func newInstance(t *testing.T, flags ...string) *instance {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := &instance{t: t, data: t.TempDir(), url: "http://" + addrs[0], admin: "http://" + addrs[1]}
+	i := &instance{t: t, data: t.TempDir(), url: "http://" + addrs[0]}
 	i.flags = append([]string{"-data", i.data, "-listen", addrs[0], "-admin", addrs[1], "-pipeline-admin", addrs[2]}, flags...)
 	i.start()
 	return i
@@ -109,52 +106,26 @@ func (i *instance) send(ctx context.Context, events []event.Event) error {
 	}
 }
 
-// shelf is the tracks that the listener's Home shows on a shelf.
-func (i *instance) shelf(ctx context.Context, user, name string) ([]string, error) {
+// home is the listener's shelves by name.
+func (i *instance) home(ctx context.Context, user string) (map[string]*shelfpb.Shelf, error) {
 	var home homepb.Home
 	if err := i.call(ctx, "GET", "/v1/home", "dev-user:"+user, nil, &home); err != nil {
 		return nil, err
 	}
+	shelves := map[string]*shelfpb.Shelf{}
 	for _, s := range home.GetShelves() {
-		if s.GetName() == name {
-			return uris(s), nil
-		}
+		shelves[s.GetName()] = s
 	}
-	return nil, fmt.Errorf("Home has no shelf %q", name)
+	return shelves, nil
 }
 
+// uris is what the shelf's cards are of, without the scheme.
 func uris(s *shelfpb.Shelf) []string {
 	var ids []string
 	for _, c := range s.GetCards() {
 		ids = append(ids, strings.TrimPrefix(c.GetUri(), "track:"))
 	}
 	return ids
-}
-
-// metric is the sum of a metric's series on the admin address.
-func (i *instance) metric(name string) (float64, error) {
-	resp, err := http.Get(i.admin + "/metrics")
-	if err != nil {
-		return 0, err
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return 0, err
-	}
-	sum := 0.0
-	for line := range bytes.Lines(b) {
-		rest, ok := bytes.CutPrefix(line, []byte(name))
-		if !ok || len(rest) == 0 || (rest[0] != ' ' && rest[0] != '{') {
-			continue
-		}
-		var v float64
-		if _, err := fmt.Sscan(string(line[bytes.LastIndexByte(line, ' ')+1:]), &v); err != nil {
-			return 0, err
-		}
-		sum += v
-	}
-	return sum, nil
 }
 
 // eventually asks until ok has nothing to complain about any more, or fails with its last complaint.
