@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -19,6 +21,7 @@ import (
 	"homefeed/pipeline/local"
 	"homefeed/pipeline/pipelinetest"
 	"homefeed/pipeline/trends"
+	"homefeed/pipeline/trigger"
 	"homefeed/services/rpc"
 	"homefeed/services/songsplayed"
 	"homefeed/services/songsplayed/localtable"
@@ -163,6 +166,76 @@ func BenchmarkIntakeToDecided(b *testing.B) {
 		b.StartTimer()
 	}
 	perEvent(b, n, used)
+}
+
+// timely keeps how late triggers are published.
+type timely struct {
+	bus.Publisher
+	mu   sync.Mutex
+	late []time.Duration
+}
+
+func (p *timely) Publish(ctx context.Context, topic string, messages ...bus.Message) error {
+	err := p.Publisher.Publish(ctx, topic, messages...)
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range messages {
+		if topic == trigger.Topic {
+			p.late = append(p.late, now.Sub(m.Time))
+		}
+	}
+	return err
+}
+
+// BenchmarkLive is ten seconds of 500 events a second on the real bus and service: how long after its due time a
+// trigger is published, and what share of a core all of it takes, with encoding and publishing the events. Then ten
+// seconds of nothing.
+func BenchmarkLive(b *testing.B) {
+	ctx := b.Context()
+	for b.Loop() {
+		buses, err := buslocal.Open(ctx, buslocal.Options{Dir: b.TempDir()})
+		if err != nil {
+			b.Fatal(err)
+		}
+		log, err := buses.OpenLog(ctx, "pipeline", event.Topics())
+		if err != nil {
+			b.Fatal(err)
+		}
+		client, closeService := songsPlayed(b)
+		publisher := &timely{Publisher: buses}
+		stop := start(b, local.Config{
+			Log: log, Publisher: publisher, Recorder: client, Policy: newPolicy(b), Trends: &trends.Config{}, Dir: b.TempDir(),
+		})
+		rng := rand.New(rand.NewPCG(1, 1))
+		before := cpu(b)
+		tick := time.NewTicker(2 * time.Millisecond)
+		for i := range 5000 {
+			<-tick.C
+			if err := buses.Publish(ctx, event.Played.Topic(), plays(b, rng, i, 1, func(int) time.Time { return time.Now() })...); err != nil {
+				b.Fatal(err)
+			}
+		}
+		tick.Stop()
+		b.ReportMetric((cpu(b)-before).Seconds()/10*100, "%core-busy")
+		<-time.After(2 * time.Minute) // until all timers of a minute are past
+		before = cpu(b)
+		<-time.After(10 * time.Second)
+		b.ReportMetric((cpu(b)-before).Seconds()/10*100, "%core-idle")
+		if err := stop(); err != nil {
+			b.Fatal(err)
+		}
+		slices.Sort(publisher.late)
+		n := len(publisher.late)
+		b.ReportMetric(float64(n), "triggers")
+		b.ReportMetric(float64(publisher.late[n/2].Microseconds())/1000, "p50-ms-late")
+		b.ReportMetric(float64(publisher.late[n*99/100].Microseconds())/1000, "p99-ms-late")
+		for _, closing := range []func() error{log.Close, buses.Close, closeService} {
+			if err := closing(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
 }
 
 func songsPlayed(b *testing.B) (*songsplayed.Client, func() error) {

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -281,8 +282,9 @@ func failIf(away bool) error {
 func TestNothingIsDecidedBeforeItIsRecorded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		away := true
-		w.recorder.Fail = func([]event.Event) error { return failIf(away) }
+		var away atomic.Bool
+		away.Store(true)
+		w.recorder.Fail = func([]event.Event) error { return failIf(away.Load()) }
 		if err := w.log.Append(makeEvents(rand.New(rand.NewPCG(6, 6)), 100, 3, time.Second)...); err != nil {
 			t.Fatal(err)
 		}
@@ -291,7 +293,7 @@ func TestNothingIsDecidedBeforeItIsRecorded(t *testing.T) {
 		if n := len(w.publisher.On(trigger.Topic)); n > 0 || w.log.Floor() > 0 {
 			t.Errorf("%d triggers and floor %d while nothing is recorded: want 0 and 0", n, w.log.Floor())
 		}
-		away = false
+		away.Store(false)
 		settle()
 		if err := stop(); err != nil {
 			t.Fatal(err)
