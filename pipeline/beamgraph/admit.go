@@ -25,22 +25,22 @@ func init() {
 // Admitted is what Admit makes of messages.
 type Admitted struct {
 	Packs beam.PCollection // KV<listener, events packed>: for Decide
-	Plays beam.PCollection // KV<market, counts packed>: for Trend
+	Plays beam.PCollection // KV<market, tally of plays>: for Trend
 	Dead  beam.PCollection // Outcome: dead letters, for Publish
 }
 
 // Admit decodes messages, makes dead letters of those that are bad, records the events with the songs-played
-// service, and only then passes them on, packed. All of it happens at the end of a bundle, in one call. pane is
-// the stretch of event time by which plays are counted: trends.Config.Every.
-func Admit(s beam.Scope, e Endpoints, pane time.Duration, messages beam.PCollection) Admitted {
+// service, and only then passes them on, packed. All of it happens at the end of a bundle, in one call. Plays are
+// tallied by the panes of c; nil: they are not.
+func Admit(s beam.Scope, e Endpoints, c *trends.Config, messages beam.PCollection) Admitted {
 	s = s.Scope("Admit")
-	packs, plays, dead := beam.ParDo3(s, &admitFn{Endpoints: e, Pane: pane}, messages)
+	packs, plays, dead := beam.ParDo3(s, &admitFn{Endpoints: e, Trends: c}, messages)
 	return Admitted{Packs: packs, Plays: plays, Dead: dead}
 }
 
 type admitFn struct {
 	Endpoints Endpoints
-	Pane      time.Duration
+	Trends    *trends.Config
 
 	wired
 	batch           []source.Message
@@ -86,7 +86,9 @@ func (f *admitFn) FinishBundle(ctx context.Context, packs func(beam.EventTime, s
 	f.recorded.Inc(ctx, int64(len(a.events)))
 	f.lost.Inc(ctx, int64(len(a.dead.Messages)))
 	a.pack(now, packs)
-	a.count(f.Pane, plays)
+	if f.Trends != nil {
+		tally(a.events, f.Trends.WithDefaults(), f.conns, plays)
+	}
 	if len(a.dead.Messages) > 0 {
 		f.conns.taken(len(a.dead.Messages))
 		dead(a.dead)
@@ -175,36 +177,5 @@ func (a *admission) pack(now time.Time, emit func(beam.EventTime, string, []byte
 	}
 	for _, user := range order {
 		emit(beam.EventTime(earlier(packs[user].first, now).UnixMilli()), user, packs[user].data)
-	}
-}
-
-// count makes one element a market and pane of time, so that the windows' part costs by the bundle, not by the play.
-func (a *admission) count(pane time.Duration, emit func(beam.EventTime, string, []byte)) {
-	type key struct {
-		market string
-		pane   int64
-	}
-	type plays struct {
-		at   time.Time
-		data []byte
-	}
-	counted := map[key]*plays{}
-	var order []key
-	for i := range a.events {
-		e := &a.events[i]
-		if e.Kind != event.Played {
-			continue
-		}
-		k := key{e.Market, e.Time.UnixMilli() / pane.Milliseconds()}
-		p := counted[k]
-		if p == nil {
-			p = &plays{at: e.Time}
-			counted[k] = p
-			order = append(order, k)
-		}
-		p.data = appendPlay(p.data, trends.Fingerprint(*e), play{track: e.Object, id: e.ID, at: e.Time.UnixMilli()})
-	}
-	for _, k := range order {
-		emit(beam.EventTime(counted[k].at.UnixMilli()), k.market, counted[k].data)
 	}
 }

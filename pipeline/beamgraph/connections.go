@@ -41,8 +41,9 @@ type Connections struct {
 	// reading is how many messages were pulled and not yet taken into the policy's state. The runner has no
 	// back-pressure: without this bound the source would run far ahead, and all of it would be in memory.
 	reading atomic.Int64
-	// bounded is false where reading and deciding may be in different processes.
-	bounded bool
+	// live is true where every DoFn of the job is in this process.
+	live    bool
+	counted memory
 	// failing is since when the source has been failing, in Unix ms; 0: it does not.
 	failing atomic.Int64
 	// asked is when the source was last asked for messages, in Unix ms; 0: never.
@@ -72,7 +73,7 @@ func (c *Connections) warn(ctx context.Context, message string, err error) {
 }
 
 func (c *Connections) room(most int) int {
-	if !c.bounded {
+	if !c.live {
 		return most
 	}
 	return most - int(c.reading.Load())
@@ -118,7 +119,7 @@ func Provide(job string, c *Connections) (withdraw func(), err error) {
 	if _, dup := registry.jobs[job]; dup || job == "" {
 		return nil, fmt.Errorf("job %q: want a name that no running job has", job)
 	}
-	c.bounded = true
+	c.live = true
 	registry.jobs[job] = &entry{conns: c}
 	return func() {
 		registry.Lock()

@@ -39,11 +39,14 @@ func Pipeline(build func(beam.Scope)) (p *beam.Pipeline, err error) {
 
 // Stream builds the whole graph over the job's own source and sink: for Prism and Flink.
 func Stream(s beam.Scope, c Config) {
-	pane := c.Trends.WithDefaults().Every
-	admitted := Admit(s, c.Endpoints, pane, Read(s, c.Endpoints, c.Read))
+	tallied := &c.Trends
+	if c.Recent {
+		tallied = nil
+	}
+	admitted := Admit(s, c.Endpoints, tallied, Read(s, c.Endpoints, c.Read))
 	plays := admitted.Plays
 	if c.Recent {
-		plays = Count(s, c.Endpoints, pane, ReadRecent(s, c.Endpoints, c.Read))
+		plays = Count(s, c.Endpoints, c.Trends, ReadRecent(s, c.Endpoints, c.Read))
 	}
 	Publish(s.Scope("Triggers"), c.Endpoints, Decide(s, c.Endpoints, c.Rules, admitted.Packs))
 	Publish(s.Scope("Trending"), c.Endpoints, Trend(s, c.Trends, plays))

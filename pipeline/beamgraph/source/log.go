@@ -35,7 +35,11 @@ func NewLog(l bus.Log, limits Limits, now func() time.Time) *Log {
 }
 
 // Pull returns what waits, at most most messages, without waiting for more. An error means that the bus is away.
+// It also writes the floor when Ack left that to a later time.
 func (l *Log) Pull(ctx context.Context, most int) (Batch, error) {
+	if err := l.Ack(ctx, nil); err != nil {
+		return Batch{}, err
+	}
 	l.mu.Lock()
 	room := l.limits.Unserved - len(l.held)
 	l.mu.Unlock()
