@@ -35,7 +35,8 @@ type PubSub struct {
 func Dataflow(s beam.Scope, c Config, p PubSub) {
 	var events []beam.PCollection
 	for _, topic := range event.Topics() {
-		raw := pubsubio.Read(s.Scope(topic), p.Project, pubsubio.ReadOptions{
+		s := s.Scope(topic)
+		raw := pubsubio.Read(s, p.Project, pubsubio.ReadOptions{
 			Subscription: p.Subscriptions[topic], IDAttribute: p.IDAttribute, TimestampAttribute: p.TimeAttribute,
 			WithAttributes: true,
 		})
