@@ -8,37 +8,27 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"homefeed/pipeline/local/snapshot"
 )
 
 // checkpoint is everything as of one position of the log. It goes through the consumers and outboxes like a
 // message, so when it has arrived everywhere, all triggers and dead letters before it are published.
 type checkpoint struct {
-	pos       uint64
-	watermark int64 // ms
-	keep      bool  // states are wanted, not only positions
-	began     time.Time
-
+	keep    bool         // states are wanted, not only positions
+	spent   atomic.Int64 // ns: what making it has cost so far
 	left    atomic.Int32
 	arrived chan struct{} // closed when left is 0
 
-	mu        sync.Mutex
-	listeners [][]byte
-	trends    []byte
-	oldest    uint64 // lowest position of an event with a refresh to come; math.MaxUint64: none
-	err       error
-}
-
-// listenersPart is a shard's part of a checkpoint: pairs of a listener and a state, each with its length before it.
-type listenersPart struct {
-	states []byte
-	oldest uint64
+	mu     sync.Mutex
+	state  snapshot.Snapshot
+	oldest uint64 // lowest position of an event with a refresh to come; math.MaxUint64: none
+	err    error
 }
 
 func newCheckpoint(pos uint64, watermark int64, keep bool, parts int) *checkpoint {
-	c := &checkpoint{
-		pos: pos, watermark: watermark, keep: keep, began: time.Now(),
-		arrived: make(chan struct{}), oldest: math.MaxUint64,
-	}
+	c := &checkpoint{keep: keep, arrived: make(chan struct{}), oldest: math.MaxUint64}
+	c.state.Pos, c.state.Watermark = pos, watermark
 	c.left.Store(int32(parts))
 	return c
 }
@@ -49,28 +39,32 @@ func (c *checkpoint) arrive() {
 	}
 }
 
-func (c *checkpoint) addListeners(p listenersPart) {
+// needs says that the event at pos has a refresh to come.
+func (c *checkpoint) needs(pos uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.oldest = min(c.oldest, p.oldest)
-	if len(p.states) > 0 {
-		c.listeners = append(c.listeners, p.states)
-	}
+	c.oldest = min(c.oldest, pos)
+}
+
+func (c *checkpoint) addListeners(states []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.state.Listeners = append(c.state.Listeners, states)
 }
 
 func (c *checkpoint) addTrends(state []byte, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.trends, c.err = state, errors.Join(c.err, err)
+	c.state.Trends, c.err = state, errors.Join(c.err, err)
 }
 
 // floor is the position behind which nothing is needed any more.
-func (c *checkpoint) floor() uint64 { return min(c.pos, c.oldest-1) }
+func (c *checkpoint) floor() uint64 { return min(c.state.Pos, c.oldest-1) }
 
 // checkpointDone tells the sequencer what became of a checkpoint.
 type checkpointDone struct {
-	took time.Duration
-	err  error
+	spent time.Duration
+	err   error
 }
 
 // keepCheckpoints makes checkpoints durable and moves the floor, one after the other.
@@ -95,10 +89,11 @@ func (r *run) keepCheckpoints(ctx context.Context) error {
 		err := r.save(ctx, c)
 		if err != nil {
 			r.metrics.checkpointErrors.Inc()
-			r.cfg.Logger.Error("the floor stays: a checkpoint failed", "position", c.pos, "error", err)
+			r.cfg.Logger.Error("the floor stays: a checkpoint failed", "position", c.state.Pos, "error", err)
 		}
 		r.metrics.took("checkpoint", began)
-		r.checkpointed <- checkpointDone{took: time.Since(began), err: err} // there is room for one
+		spent := time.Duration(c.spent.Load()) + time.Since(began)
+		r.checkpointed <- checkpointDone{spent: spent, err: err} // there is room for one
 	}
 }
 
@@ -110,8 +105,9 @@ func (r *run) save(ctx context.Context, c *checkpoint) error {
 	before := r.floor.Load()
 	floor := max(before, c.floor())
 	if c.keep {
-		if err := writeFile(r.cfg.Dir, c, before); err != nil {
-			return fmt.Errorf("writing %s: %w", fileName, err)
+		c.state.FloorBefore = before
+		if err := snapshot.Write(r.cfg.Dir, &c.state); err != nil {
+			return fmt.Errorf("writing the snapshot: %w", err)
 		}
 	}
 	if floor > before {

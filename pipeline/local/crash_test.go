@@ -238,7 +238,7 @@ func TestCleanStopsRepeatNothing(t *testing.T) {
 func TestUselessFileLosesNothing(t *testing.T) {
 	spoil := map[string]func(t *testing.T, w *world){
 		"damaged": func(t *testing.T, w *world) {
-			name := filepath.Join(w.dir, "pipeline.checkpoint")
+			name := filepath.Join(w.dir, "pipeline.snapshot")
 			b, err := os.ReadFile(name)
 			if err != nil {
 				t.Fatal(err)

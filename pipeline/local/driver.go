@@ -67,8 +67,8 @@ type Config struct {
 	Recording int
 	// MaxBatch is the most events of a batch; 0 means 2048. At most MaxBatch × (2 × Recording + 2) are in flight.
 	MaxBatch int
-	// CheckpointEvery is the least time between two moves of the floor; 0 means 1 s. A move that takes long is
-	// followed by a pause of 50 times as long.
+	// CheckpointEvery is the least time between two moves of the floor; 0 means 1 s. One that costs much, because
+	// there are many listeners, is followed by a pause of 50 times as long, at most a minute.
 	CheckpointEvery time.Duration
 	// DrainTimeout is how long Run may take to finish what it has read when it is told to stop; 0 means 10 s.
 	DrainTimeout time.Duration

@@ -12,9 +12,15 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"homefeed/pipeline/event"
+	"homefeed/pipeline/local/listeners"
+	"homefeed/pipeline/local/outbox"
+	"homefeed/pipeline/local/snapshot"
 	"homefeed/pipeline/trends"
 	"homefeed/pipeline/trigger"
 )
+
+// callTimeout is the deadline of each call to the log.
+const callTimeout = 10 * time.Second
 
 // run is one Run of a Driver: what its goroutines share.
 type run struct {
@@ -32,8 +38,8 @@ type run struct {
 	shards    []*shard
 	windows   *windows // nil without trends
 	consumers []*consumer
-	triggers  *outbox
-	letters   *outbox
+	triggers  *outbox.Outbox
+	letters   *outbox.Outbox
 
 	checkpoints  chan *checkpoint
 	checkpointed chan checkpointDone
@@ -87,9 +93,7 @@ func (d *Driver) newRun() *run {
 	}
 	r.triggers, r.letters = r.newOutbox(trigger.Topic), r.newOutbox(event.DeadLetterTopic)
 	for i := range d.cfg.Shards {
-		s := &shard{
-			number: i, policy: d.cfg.Policy, listeners: map[string]*listener{}, outbox: r.triggers, metrics: d.metrics,
-		}
+		s := &shard{number: i, listeners: listeners.New(d.cfg.Policy), outbox: r.triggers, metrics: d.metrics}
 		r.shards = append(r.shards, s)
 		r.consumers = append(r.consumers, &consumer{in: make(chan message, batches), decide: s.decide})
 	}
@@ -101,18 +105,17 @@ func (d *Driver) newRun() *run {
 	return r
 }
 
-func (r *run) newOutbox(topic string) *outbox {
-	return &outbox{
-		topic: topic, publisher: r.cfg.Publisher, in: make(chan parcel, 64),
-		retried: func(err error, wait time.Duration) {
+func (r *run) newOutbox(topic string) *outbox.Outbox {
+	return outbox.New(topic, r.cfg.Publisher, outbox.Observer{
+		Retrying: func(topic string, err error, wait time.Duration) {
 			r.metrics.publishRetries.Inc()
 			r.cfg.Logger.Warn("messages are not published yet", "topic", topic, "retry_in", wait, "error", err)
 		},
-		published: func(n int, began time.Time) {
+		Published: func(topic string, n int, began time.Time) {
 			r.metrics.published.WithLabelValues(topic).Add(float64(n))
 			r.metrics.took("publish", began)
 		},
-	}
+	})
 }
 
 // start runs the goroutines until the last one has ended. Each closes what it alone sends to when it ends, so that
@@ -132,7 +135,7 @@ func (r *run) start(ctx, work context.Context, watermark int64) error {
 		for _, c := range r.consumers {
 			close(c.in)
 		}
-		close(r.letters.in)
+		r.letters.Close()
 		close(r.checkpoints)
 		return err
 	})
@@ -146,11 +149,11 @@ func (r *run) start(ctx, work context.Context, watermark int64) error {
 	}
 	group.Go(func() error {
 		consuming.Wait()
-		close(r.triggers.in)
+		r.triggers.Close()
 		return nil
 	})
-	for _, o := range []*outbox{r.triggers, r.letters} {
-		group.Go(func() error { return o.run(work) })
+	for _, o := range []*outbox.Outbox{r.triggers, r.letters} {
+		group.Go(func() error { return o.Run(work) })
 	}
 	group.Go(func() error { return r.keepCheckpoints(work) })
 	return group.Wait()
@@ -163,54 +166,43 @@ func (r *run) wakeUp() {
 	}
 }
 
-// restore puts back the last checkpoint and returns its watermark. A file that can't be used is left aside: then
+// restore puts back the last snapshot and returns its watermark. A file that can't be used is left aside: then
 // everything behind the floor is decided again.
 func (r *run) restore() (watermark int64, err error) {
 	if r.cfg.Dir == "" {
 		return 0, nil
 	}
-	if err := prepareDir(r.cfg.Dir); err != nil {
+	if err := snapshot.Prepare(r.cfg.Dir); err != nil {
 		return 0, err
 	}
 	floor := r.floor.Load()
-	k, err := readFile(r.cfg.Dir)
+	kept, err := snapshot.Read(r.cfg.Dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return 0, nil
-	case err == nil && (floor == 0 || floor < k.floorBefore):
+	case err == nil && (floor == 0 || floor < kept.FloorBefore):
 		// The log is another one than that of the file: its positions mean something else.
-		err = fmt.Errorf("the log's floor is %d, and was %d when it was written", floor, k.floorBefore)
+		err = fmt.Errorf("the log's floor is %d, and was %d when it was written", floor, kept.FloorBefore)
 	case err == nil:
-		err = r.restoreListeners(k.listeners)
+		err = kept.EachListener(func(user string, state []byte) error {
+			return r.shards[shardOf(user, len(r.shards))].listeners.Restore(user, state)
+		})
 	}
 	if err != nil {
-		r.cfg.Logger.Warn("the checkpoint is of no use, deciding everything behind the floor again",
+		r.cfg.Logger.Warn("the snapshot is of no use, deciding everything behind the floor again",
 			"dir", r.cfg.Dir, "floor", floor, "error", err)
 		for _, s := range r.shards {
-			s.forgetAll()
+			s.listeners = listeners.New(r.cfg.Policy)
 		}
 		return 0, nil
 	}
-	if r.windows != nil && len(k.trends) > 0 {
-		if err := r.windows.aggregator.Decode(k.trends); err != nil {
+	if r.windows != nil && len(kept.Trends) > 0 {
+		if err := r.windows.aggregator.Decode(kept.Trends); err != nil {
 			r.cfg.Logger.Warn("trends start empty", "error", err)
 		}
 		r.windows.reported = r.windows.aggregator.Stats()
 	}
-	r.restored = k.pos
-	r.cfg.Logger.Info("restored a checkpoint", "position", k.pos, "floor", floor)
-	return k.watermark, nil
-}
-
-func (r *run) restoreListeners(b []byte) error {
-	return eachListener(b, func(user string, encoded []byte) error {
-		state, err := r.cfg.Policy.Decode(encoded)
-		if err != nil {
-			return err
-		}
-		if !state.Empty() {
-			r.shards[shardOf(user, len(r.shards))].restore(user, state)
-		}
-		return nil
-	})
+	r.restored = kept.Pos
+	r.cfg.Logger.Info("restored a snapshot", "position", kept.Pos, "floor", floor)
+	return kept.Watermark, nil
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"math"
 	"time"
+
+	"homefeed/pipeline/local/outbox"
 )
 
 // sequencer passes batches on in the order of the log, keeps the watermark, and starts checkpoints. Everything that
@@ -72,7 +74,7 @@ func (s *sequencer) pass(ctx context.Context, b *batch) error {
 	}
 	s.pos, s.dirty, s.retry = b.entries[len(b.entries)-1].Pos, true, 0
 	if len(b.letters) > 0 {
-		if err := s.letters.send(ctx, parcel{messages: b.letters}); err != nil {
+		if err := s.letters.Send(ctx, outbox.Parcel{Messages: b.letters}); err != nil {
 			return err
 		}
 	}
@@ -165,18 +167,21 @@ func (s *sequencer) begin(ctx context.Context) error {
 	if err := s.deliver(ctx, message{watermark: s.now, checkpoint: c}); err != nil {
 		return err
 	}
-	if err := s.letters.send(ctx, parcel{checkpoint: c}); err != nil {
+	if err := s.letters.Send(ctx, outbox.Parcel{Then: c.arrive}); err != nil {
 		return err
 	}
 	s.checkpoints <- c // there is room for one
 	return nil
 }
 
+// maxRest is the longest pause between two checkpoints.
+const maxRest = time.Minute
+
 // end sets the pause until the next checkpoint.
 func (s *sequencer) end(done checkpointDone) {
 	s.under, s.resting = false, true
 	s.dirty = s.dirty || done.err != nil
-	s.checkpoint.Reset(max(s.cfg.CheckpointEvery, 50*done.took))
+	s.checkpoint.Reset(max(s.cfg.CheckpointEvery, min(50*done.spent, maxRest)))
 }
 
 // finish writes a last checkpoint when all batches are passed on.

@@ -1,16 +1,16 @@
 package local
 
 import (
-	"container/heap"
 	"context"
-	"encoding/binary"
 	"math"
 	"sync/atomic"
 	"time"
 
 	"homefeed/pipeline"
 	"homefeed/pipeline/bus"
-	"homefeed/pipeline/refreshpolicy"
+	"homefeed/pipeline/local/listeners"
+	"homefeed/pipeline/local/outbox"
+	"homefeed/pipeline/local/snapshot"
 	"homefeed/pipeline/trigger"
 )
 
@@ -52,47 +52,25 @@ func (r *run) consume(ctx context.Context, c *consumer) error {
 // shard decides for the listeners that belong to it.
 type shard struct {
 	number    int
-	policy    *refreshpolicy.Policy
-	listeners map[string]*listener // those with a state
-	timers    timers
+	listeners *listeners.Set
 	ready     []bus.Message
-	outbox    *outbox
+	outbox    *outbox.Outbox
 	metrics   *metrics
-}
-
-// listener is one with something unserved or remembered.
-type listener struct {
-	user  string
-	state refreshpolicy.State
-	due   int64 // ms
-	index int   // in timers; -1: not there
+	timers    int // as the metrics know
 }
 
 func (s *shard) decide(ctx context.Context, m message) (int64, error) {
+	emit := func(fired []trigger.Trigger) error { return s.emit(ctx, fired) }
 	if m.batch != nil {
 		for _, i := range m.batch.byShard[s.number] {
-			e := &m.batch.events[i]
-			l := s.listeners[e.User]
-			if l == nil {
-				l = &listener{user: e.User, index: -1}
-				s.listeners[e.User] = l
-			}
-			fired := s.policy.Add(&l.state, *e, m.batch.pos[i])
-			s.rearm(l)
-			if err := s.emit(ctx, fired); err != nil {
+			if err := emit(s.listeners.Add(m.batch.events[i], m.batch.pos[i])); err != nil {
 				return 0, err
 			}
 		}
 		s.metrics.decided.Add(float64(len(m.batch.byShard[s.number])))
 	}
-	now := time.UnixMilli(m.watermark)
-	for len(s.timers) > 0 && s.timers[0].due <= m.watermark {
-		l := s.timers[0]
-		fired := s.policy.Advance(&l.state, l.user, now)
-		s.rearm(l)
-		if err := s.emit(ctx, fired); err != nil {
-			return 0, err
-		}
+	if err := s.listeners.Advance(time.UnixMilli(m.watermark), emit); err != nil {
+		return 0, err
 	}
 	if err := s.flush(ctx); err != nil {
 		return 0, err
@@ -102,31 +80,12 @@ func (s *shard) decide(ctx context.Context, m message) (int64, error) {
 			return 0, err
 		}
 	}
-	if len(s.timers) == 0 {
-		return math.MaxInt64, nil
+	s.metrics.timers.Add(float64(s.listeners.Len() - s.timers))
+	s.timers = s.listeners.Len()
+	if next, ok := s.listeners.Next(); ok {
+		return next.UnixMilli(), nil
 	}
-	return s.timers[0].due, nil
-}
-
-// rearm puts the listener where its next timer is, or forgets it when it has none.
-func (s *shard) rearm(l *listener) {
-	next, ok := s.policy.Next(&l.state)
-	due := next.UnixMilli()
-	switch {
-	case !ok && l.index < 0:
-		delete(s.listeners, l.user)
-	case !ok:
-		heap.Remove(&s.timers, l.index)
-		delete(s.listeners, l.user)
-		s.metrics.timers.Dec()
-	case l.index < 0:
-		l.due = due
-		heap.Push(&s.timers, l)
-		s.metrics.timers.Inc()
-	case due != l.due:
-		l.due = due
-		heap.Fix(&s.timers, l.index)
-	}
+	return math.MaxInt64, nil
 }
 
 // flushAt is how many triggers are handed to the outbox at once, at most.
@@ -150,74 +109,22 @@ func (s *shard) flush(ctx context.Context) error {
 	if len(s.ready) == 0 {
 		return nil
 	}
-	p := parcel{messages: s.ready}
+	p := outbox.Parcel{Messages: s.ready}
 	s.ready = nil
-	return s.outbox.send(ctx, p)
+	return s.outbox.Send(ctx, p)
 }
 
 // checkpoint adds the shard's part, which counts when the triggers before it are published.
 func (s *shard) checkpoint(ctx context.Context, c *checkpoint) error {
-	part := listenersPart{oldest: math.MaxUint64}
-	for _, l := range s.listeners {
-		if pos, ok := s.policy.OldestPos(&l.state); ok {
-			part.oldest = min(part.oldest, pos)
-		}
-		if c.keep {
-			part.states = appendBytes(part.states, []byte(l.user))
-			part.states = appendBytes(part.states, s.policy.Encode(&l.state))
-		}
+	began := time.Now()
+	if pos, ok := s.listeners.OldestPos(); ok {
+		c.needs(pos)
 	}
-	c.addListeners(part)
-	return s.outbox.send(ctx, parcel{checkpoint: c})
-}
-
-func appendBytes(b, v []byte) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(v))), v...)
-}
-
-// restore puts back a listener of a checkpoint.
-func (s *shard) restore(user string, state refreshpolicy.State) {
-	l := &listener{user: user, state: state, index: -1}
-	s.listeners[user] = l
-	s.rearm(l)
-}
-
-func (s *shard) forgetAll() {
-	s.metrics.timers.Sub(float64(len(s.timers)))
-	s.listeners, s.timers = map[string]*listener{}, nil
-}
-
-// timers is a heap of listeners, the earliest first. Of equals the smaller id, so that triggers of one moment come
-// in one order.
-type timers []*listener
-
-func (t timers) Len() int { return len(t) }
-
-func (t timers) Less(i, j int) bool {
-	if t[i].due != t[j].due {
-		return t[i].due < t[j].due
+	if c.keep {
+		var states []byte
+		s.listeners.Each(func(user string, state []byte) { states = snapshot.AppendListener(states, user, state) })
+		c.addListeners(states)
 	}
-	return t[i].user < t[j].user
-}
-
-func (t timers) Swap(i, j int) {
-	t[i], t[j] = t[j], t[i]
-	t[i].index, t[j].index = i, j
-}
-
-// Push implements heap.Interface.
-func (t *timers) Push(x any) {
-	l := x.(*listener)
-	l.index = len(*t)
-	*t = append(*t, l)
-}
-
-// Pop implements heap.Interface.
-func (t *timers) Pop() any {
-	last := len(*t) - 1
-	l := (*t)[last]
-	(*t)[last] = nil
-	*t = (*t)[:last]
-	l.index = -1
-	return l
+	c.spent.Add(int64(time.Since(began)))
+	return s.outbox.Send(ctx, outbox.Parcel{Then: c.arrive})
 }

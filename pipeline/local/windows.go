@@ -7,13 +7,14 @@ import (
 
 	"homefeed/pipeline"
 	"homefeed/pipeline/bus"
+	"homefeed/pipeline/local/outbox"
 	"homefeed/pipeline/trends"
 )
 
 // windows counts the plays of all listeners for the markets' triggers.
 type windows struct {
 	aggregator *trends.Aggregator
-	outbox     *outbox
+	outbox     *outbox.Outbox
 	metrics    *metrics
 	reported   trends.Stats
 }
@@ -34,16 +35,18 @@ func (w *windows) decide(ctx context.Context, m message) (int64, error) {
 		ready = append(ready, message)
 	}
 	if len(ready) > 0 {
-		if err := w.outbox.send(ctx, parcel{messages: ready}); err != nil {
+		if err := w.outbox.Send(ctx, outbox.Parcel{Messages: ready}); err != nil {
 			return 0, err
 		}
 	}
 	if c := m.checkpoint; c != nil {
 		if c.keep {
+			began := time.Now()
 			state, err := w.aggregator.Encode()
 			c.addTrends(state, err)
+			c.spent.Add(int64(time.Since(began)))
 		}
-		if err := w.outbox.send(ctx, parcel{checkpoint: c}); err != nil {
+		if err := w.outbox.Send(ctx, outbox.Parcel{Then: c.arrive}); err != nil {
 			return 0, err
 		}
 	}
