@@ -3,6 +3,7 @@ package shelves
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"homefeed/shelves/shelf"
 )
@@ -13,7 +14,7 @@ var Trending = &shelf.Shelf{
 	Doc:   "The tracks played most in the listener's market lately.",
 	Title: "Trending now",
 	Scope: shelf.Market,
-	Guard: shelf.Guard{MaxCards: 20},
+	Guard: shelf.Guard{MaxCards: 20, GoodFor: time.Hour}, // the length of a window
 	Fill:  trending,
 }
 

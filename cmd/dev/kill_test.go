@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"homefeed/cmd/dev/madeup"
+	"homefeed/pipeline/bus"
 	"homefeed/pipeline/bus/local"
 	"homefeed/pipeline/event"
 	"homefeed/pipeline/pipelinetest"
@@ -216,6 +217,20 @@ func checkServed(t *testing.T, dev *instance, p *players) {
 
 func readTriggers(t *testing.T, data string) []trigger.Trigger {
 	t.Helper()
+	var all []trigger.Trigger
+	for _, e := range readLog(t, data, trigger.Topic) {
+		tr, err := trigger.Decode(e.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, tr)
+	}
+	return all
+}
+
+// readLog is everything on a topic of a process that has ended.
+func readLog(t *testing.T, data, topic string) []bus.Entry {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	b, err := local.Open(ctx, local.Options{Dir: filepath.Join(data, "bus")})
@@ -223,12 +238,12 @@ func readTriggers(t *testing.T, data string) []trigger.Trigger {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	log, err := b.OpenLogAt(ctx, []string{trigger.Topic}, 0)
+	log, err := b.OpenLogAt(ctx, []string{topic}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	var all []trigger.Trigger
+	var all []bus.Entry
 	for {
 		n, err := log.Waiting(ctx)
 		if err != nil {
@@ -241,13 +256,7 @@ func readTriggers(t *testing.T, data string) []trigger.Trigger {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, e := range entries {
-			tr, err := trigger.Decode(e.Data)
-			if err != nil {
-				t.Fatal(err)
-			}
-			all = append(all, tr)
-		}
+		all = append(all, entries...)
 	}
 }
 

@@ -8,6 +8,7 @@ import "slices"
 func Merge(ts []Trigger) []Trigger {
 	merged := make([]Trigger, 0, len(ts))
 	at := make(map[string]int, len(ts))
+	changed := map[int]bool{}
 	for _, t := range ts {
 		i, known := at[t.Key()]
 		switch {
@@ -19,13 +20,16 @@ func Merge(ts []Trigger) []Trigger {
 				merged[i] = t
 			}
 		default:
-			merged[i] = merge(merged[i], t)
+			merged[i], changed[i] = merge(merged[i], t), true
 		}
+	}
+	for i := range changed {
+		merged[i] = merged[i].WithID()
 	}
 	return merged
 }
 
-// merge keeps the earlier FireTime: latency counts from the older promise.
+// merge keeps the earlier FireTime: latency counts from the older promise. The result still needs its ID.
 func merge(a, b Trigger) Trigger {
 	due := slices.Clone(a.Due)
 	for _, d := range b.Due {
@@ -47,5 +51,5 @@ func merge(a, b Trigger) Trigger {
 	if b.FireTime.Before(a.FireTime) {
 		a.FireTime = b.FireTime
 	}
-	return a.WithID()
+	return a
 }
