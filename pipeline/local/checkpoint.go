@@ -52,7 +52,7 @@ func (c *checkpoint) addListeners(states []byte) {
 	c.state.Listeners = append(c.state.Listeners, states)
 }
 
-func (c *checkpoint) addTrends(state []byte, err error) {
+func (c *checkpoint) addTrends(state [][]byte, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.state.Trends, c.err = state, errors.Join(c.err, err)

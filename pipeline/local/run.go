@@ -1,6 +1,7 @@
 package local
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -196,8 +197,8 @@ func (r *run) restore() (watermark int64, err error) {
 		}
 		return 0, nil
 	}
-	if r.windows != nil && len(kept.Trends) > 0 {
-		if err := r.windows.aggregator.Decode(kept.Trends); err != nil {
+	if state := bytes.Join(kept.Trends, nil); r.windows != nil && len(state) > 0 {
+		if err := r.windows.aggregator.Decode(state); err != nil {
 			r.cfg.Logger.Warn("trends start empty", "error", err)
 		}
 		r.windows.reported = r.windows.aggregator.Stats()

@@ -20,6 +20,8 @@ type sequencer struct {
 	timerAt   int64         // ms
 	retry     time.Duration // pause before the log is asked again whether anything waits
 
+	passedAt   time.Time // by the clock: the last batch
+
 	dirty      bool // something has been passed on since the last checkpoint
 	under      bool // a checkpoint is under way
 	checkpoint *time.Timer
@@ -73,6 +75,7 @@ func (s *sequencer) pass(ctx context.Context, b *batch) error {
 		return context.Cause(ctx)
 	}
 	s.pos, s.dirty, s.retry = b.entries[len(b.entries)-1].Pos, true, 0
+	s.passedAt = s.cfg.Clock.Now()
 	if len(b.letters) > 0 {
 		if err := s.letters.Send(ctx, outbox.Parcel{Messages: b.letters}); err != nil {
 			return err
@@ -133,9 +136,22 @@ func (s *sequencer) disarm() {
 	s.timer, s.stopTimer = nil, nil
 }
 
+// A history that is being sent in batches pauses between them. If the clock took over in such a pause, everything
+// that follows would be late, which costs the trends their windows. So while the newest event is older than
+// historyAge, the log has to be silent for historyPause first.
+const (
+	historyAge   = time.Minute
+	historyPause = 2 * time.Second
+)
+
 // tick lets the watermark follow the clock, if nothing is waiting.
 func (s *sequencer) tick(ctx context.Context) error {
-	now := s.cfg.Clock.Now().UnixMilli()
+	clock := s.cfg.Clock.Now()
+	now := clock.UnixMilli()
+	if silent := clock.Sub(s.passedAt); silent < historyPause && now-s.now > historyAge.Milliseconds() {
+		s.retry = historyPause - silent
+		return nil
+	}
 	if !s.idle(ctx) {
 		s.retry = min(max(2*s.retry, time.Millisecond), 50*time.Millisecond)
 		return nil

@@ -1,6 +1,7 @@
 package trends
 
 import (
+	"encoding/binary"
 	"maps"
 	"math"
 	"slices"
@@ -29,8 +30,8 @@ type Aggregator struct {
 	due      int64 // ms: when Advance has something to do; math.MaxInt64: never
 
 	markets    map[string]*market
-	counts     int // over all markets' panes
-	seen       map[int64]map[uint64]struct{}
+	counts     int             // over all markets' panes
+	seen       map[int64]*seen // by pane
 	remembered int
 	stats      Stats
 }
@@ -38,10 +39,30 @@ type Aggregator struct {
 // market has panes by number: pane n is the stretch [n*Every, (n+1)*Every). Windows go by the number of the pane
 // behind their end: window n is panes [n-panes, n) and ends at n*Every.
 type market struct {
-	panes   map[int64]*Tally
+	panes   map[int64]*pane
 	emitted int64 // the newest window emitted; math.MinInt64: none
 	at      int64 // ms: the watermark when it was
 	dirty   bool  // a play came into it since
+}
+
+// pane is a Tally and how it was encoded, nil when plays have come since.
+type pane struct {
+	Tally
+	encoded []byte
+}
+
+// seen is the plays of a pane by their fingerprints: to look up, and one after the other as they are kept.
+type seen struct {
+	set map[uint64]struct{}
+	log []byte
+}
+
+func (s *seen) add(print uint64) {
+	if _, known := s.set[print]; known {
+		return
+	}
+	s.set[print] = struct{}{}
+	s.log = binary.LittleEndian.AppendUint64(s.log, print)
 }
 
 // New makes an empty Aggregator; the error names the field that is wrong.
@@ -53,7 +74,7 @@ func New(cfg Config) (*Aggregator, error) {
 	return &Aggregator{
 		cfg: cfg, every: cfg.Every.Milliseconds(), panes: int64(cfg.Length / cfg.Every),
 		lateness: cfg.Lateness.Milliseconds(), now: math.MinInt64, due: math.MaxInt64,
-		markets: map[string]*market{}, seen: map[int64]map[uint64]struct{}{},
+		markets: map[string]*market{}, seen: map[int64]*seen{},
 	}, nil
 }
 
@@ -85,28 +106,32 @@ func (a *Aggregator) expiry(pane int64) int64 { return (pane+a.panes)*a.every + 
 
 func (a *Aggregator) repeated(e event.Event, pane int64) bool {
 	print := Fingerprint(e)
-	if _, repeated := a.seen[pane][print]; repeated {
-		return true
+	s := a.seen[pane]
+	if s != nil {
+		if _, repeated := s.set[print]; repeated {
+			return true
+		}
 	}
 	if a.remembered >= a.cfg.MaxRemembered {
 		a.stats.Unremembered++
 		return false
 	}
-	if a.seen[pane] == nil {
-		a.seen[pane] = map[uint64]struct{}{}
+	if s == nil {
+		s = &seen{set: map[uint64]struct{}{}}
+		a.seen[pane] = s
 	}
-	a.seen[pane][print] = struct{}{}
+	s.add(print)
 	a.remembered++
 	return false
 }
 
-func (a *Aggregator) add(name string, pane int64, e event.Event) {
+func (a *Aggregator) add(name string, n int64, e event.Event) {
 	m := a.markets[name]
-	var t *Tally
+	var p *pane
 	if m != nil {
-		t = m.panes[pane]
+		p = m.panes[n]
 	}
-	if t == nil || t.Plays[e.Object] == 0 {
+	if p == nil || p.Plays[e.Object] == 0 {
 		if a.counts >= a.cfg.MaxCounts {
 			a.stats.Uncounted++
 			return
@@ -114,16 +139,17 @@ func (a *Aggregator) add(name string, pane int64, e event.Event) {
 		a.counts++
 	}
 	if m == nil {
-		m = &market{panes: map[int64]*Tally{}, emitted: math.MinInt64}
+		m = &market{panes: map[int64]*pane{}, emitted: math.MinInt64}
 		a.markets[name] = m
 	}
-	if t == nil {
-		t = &Tally{}
-		m.panes[pane] = t
-		a.due = min(a.due, (pane+1)*a.every)
+	if p == nil {
+		p = &pane{}
+		m.panes[n] = p
+		a.due = min(a.due, (n+1)*a.every)
 	}
-	t.Add(e)
-	if !m.dirty && m.emitted-a.panes <= pane && pane < m.emitted {
+	p.Add(e)
+	p.encoded = nil
+	if !m.dirty && m.emitted-a.panes <= n && n < m.emitted {
 		m.dirty = true
 		a.due = min(a.due, m.at+a.pause())
 	}
@@ -148,9 +174,9 @@ func (a *Aggregator) Advance(now time.Time) []trigger.Trigger {
 			continue
 		}
 		var window Tally
-		for pane := end - a.panes; pane < end; pane++ {
-			if t := m.panes[pane]; t != nil {
-				window.Merge(t)
+		for n := end - a.panes; n < end; n++ {
+			if p := m.panes[n]; p != nil {
+				window.Merge(&p.Tally)
 			}
 		}
 		if t, ok := a.cfg.Trigger(name, time.UnixMilli(end*a.every), &window); ok {
@@ -178,20 +204,20 @@ func (a *Aggregator) newest(m *market) (int64, bool) {
 // forget drops panes whose windows take no more plays.
 func (a *Aggregator) forget() {
 	for name, m := range a.markets {
-		for pane, t := range m.panes {
-			if a.expiry(pane) <= a.now {
-				a.counts -= len(t.Plays)
-				delete(m.panes, pane)
+		for n, p := range m.panes {
+			if a.expiry(n) <= a.now {
+				a.counts -= len(p.Plays)
+				delete(m.panes, n)
 			}
 		}
 		if len(m.panes) == 0 {
 			delete(a.markets, name)
 		}
 	}
-	for pane, prints := range a.seen {
-		if a.expiry(pane) <= a.now {
-			a.remembered -= len(prints)
-			delete(a.seen, pane)
+	for n, s := range a.seen {
+		if a.expiry(n) <= a.now {
+			a.remembered -= len(s.set)
+			delete(a.seen, n)
 		}
 	}
 }

@@ -30,7 +30,7 @@ type Config struct {
 	Lateness time.Duration
 	// Top is how many tracks a trigger lists; 0 means 50.
 	Top int
-	// MaxRemembered bounds how many plays are remembered to count repeats once; 0 means 4,194,304 (about 80 MB).
+	// MaxRemembered bounds how many plays are remembered to count repeats once; 0 means 4,194,304 (about 120 MB).
 	// Beyond it plays still count, and a repeat counts again.
 	MaxRemembered int
 	// MaxCounts bounds the counters (one per market, track and Every); 0 means 2,097,152 (about 200 MB). Beyond

@@ -1,6 +1,7 @@
 package trends_test
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -267,7 +268,7 @@ func again(t *rapid.T, a *trends.Aggregator, cfg trends.Config) *trends.Aggregat
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := restored.Decode(b); err != nil {
+	if err := restored.Decode(bytes.Join(b, nil)); err != nil {
 		t.Fatal(err)
 	}
 	if diff := gocmp.Diff(a.Stats(), restored.Stats()); diff != "" {
@@ -298,10 +299,11 @@ func TestTallyMerges(t *testing.T) {
 func TestDecodeRefuses(t *testing.T) {
 	a := newAggregator(t, trends.Config{})
 	a.Add(play("1", "u", "a", "", 0))
-	good, err := a.Encode()
+	parts, err := a.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
+	good := bytes.Join(parts, nil)
 	if err := newAggregator(t, trends.Config{Every: time.Second}).Decode(good); err == nil || !strings.Contains(err.Error(), "windows") {
 		t.Errorf("Decode of other windows: error %v: want one that says so", err)
 	}
@@ -323,7 +325,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(b)
+		f.Add(bytes.Join(b, nil))
 		a.Advance(epoch.Add(time.Duration(i) * time.Minute))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 const (
@@ -28,10 +29,9 @@ type Snapshot struct {
 	FloorBefore uint64
 	// Watermark is in ms.
 	Watermark int64
-	// Trends is the encoded state of the windows, empty without.
-	Trends []byte
-	// Listeners is what AppendListener made, in parts that follow one another.
-	Listeners [][]byte
+	// Trends is the encoded state of the windows, empty without, and Listeners is what AppendListener made: each in
+	// parts that follow one another. Read gives them in one part.
+	Trends, Listeners [][]byte
 }
 
 // AppendListener appends a listener and its encoded state.
@@ -122,15 +122,11 @@ func encode(w io.Writer, s *Snapshot) error {
 	sum := crc32.New(castagnoli)
 	buffered := bufio.NewWriterSize(w, 1<<16)
 	out := io.MultiWriter(buffered, sum)
-	var listeners uint64
-	for _, part := range s.Listeners {
-		listeners += uint64(len(part))
-	}
 	head := []byte(fileMark)
-	for _, v := range []uint64{s.Pos, s.FloorBefore, uint64(s.Watermark), uint64(len(s.Trends)), listeners} {
+	for _, v := range []uint64{s.Pos, s.FloorBefore, uint64(s.Watermark), size(s.Trends), size(s.Listeners)} {
 		head = binary.LittleEndian.AppendUint64(head, v)
 	}
-	for _, part := range append([][]byte{head, s.Trends}, s.Listeners...) {
+	for _, part := range slices.Concat([][]byte{head}, s.Trends, s.Listeners) {
 		if _, err := out.Write(part); err != nil {
 			return err
 		}
@@ -139,6 +135,13 @@ func encode(w io.Writer, s *Snapshot) error {
 		return err
 	}
 	return buffered.Flush()
+}
+
+func size(parts [][]byte) (n uint64) {
+	for _, part := range parts {
+		n += uint64(len(part))
+	}
+	return n
 }
 
 // decode never panics; the error says what is wrong with the bytes.
@@ -158,6 +161,6 @@ func decode(b []byte) (*Snapshot, error) {
 	}
 	return &Snapshot{
 		Pos: number(0), FloorBefore: number(1), Watermark: int64(number(2)),
-		Trends: rest[:trends], Listeners: [][]byte{rest[trends:]},
+		Trends: [][]byte{rest[:trends]}, Listeners: [][]byte{rest[trends:]},
 	}, nil
 }
