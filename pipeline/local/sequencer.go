@@ -20,7 +20,7 @@ type sequencer struct {
 	timerAt   int64         // ms
 	retry     time.Duration // pause before the log is asked again whether anything waits
 
-	passedAt   time.Time // by the clock: the last batch
+	passedAt time.Time // by the clock: the last batch
 
 	dirty      bool // something has been passed on since the last checkpoint
 	under      bool // a checkpoint is under way
