@@ -72,11 +72,17 @@ func (c *Connections) warn(ctx context.Context, message string, err error) {
 	}
 }
 
+// room is how many messages the source may take, of at most most in flight. While much of the last batch is still
+// on its way there is none: small batches would hold few events of each listener.
 func (c *Connections) room(most int) int {
-	if !c.live {
+	reading := int(c.reading.Load())
+	switch {
+	case !c.live:
 		return most
+	case reading > most/4:
+		return 0
 	}
-	return most - int(c.reading.Load())
+	return most - reading
 }
 
 func (c *Connections) pulled(n int) { c.reading.Add(int64(n)) }

@@ -26,7 +26,7 @@ type ReadOptions struct {
 	// Pause is after how long the source resumes: the latency that bundles add, against their cost. Default 50 ms.
 	Pause time.Duration
 	// Batch is the most messages of a bundle, and of what may be between the source and the policy's state.
-	// Larger batches pack more events of a listener together. Default 20,000.
+	// Larger batches pack more events of a listener together. Default 40,000.
 	Batch int
 }
 
@@ -35,7 +35,7 @@ func (o ReadOptions) withDefaults() ReadOptions {
 		o.Pause = 50 * time.Millisecond
 	}
 	if o.Batch == 0 {
-		o.Batch = 20_000
+		o.Batch = 40_000
 	}
 	return o
 }
