@@ -48,6 +48,8 @@ type Connections struct {
 	failing atomic.Int64
 	// asked is when the source was last asked for messages, in Unix ms; 0: never.
 	asked atomic.Int64
+	// lastBatch and lastRecent are when Source and Recent last had messages, in Unix ms.
+	lastBatch, lastRecent atomic.Int64
 }
 
 // LastRead is when the job last asked the source for messages; the zero time before the first time. A job that

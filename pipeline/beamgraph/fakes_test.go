@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,7 +23,8 @@ type world struct {
 	log       pipelinetest.Log
 	publisher pipelinetest.Publisher
 	recorder  pipelinetest.Recorder
-	most      int // messages a pull; 0: as many as asked for
+	most      int          // messages a pull; 0: as many as asked for
+	idle      atomic.Int32 // pulls since the last one that brought something
 }
 
 // connections begin at the log's floor, as those of a process that starts again do. trends are read from another
@@ -31,7 +33,7 @@ func (w *world) connections(t testing.TB, recent bool) *beamgraph.Connections {
 	t.Helper()
 	limits := source.Limits{FloorEvery: time.Nanosecond}
 	c := &beamgraph.Connections{
-		Source:   &slow{source.NewLog(w.log.Open(), limits, time.Now), w.most},
+		Source:   &slow{source.NewLog(w.log.Open(), limits, time.Now), w},
 		Recorder: &w.recorder, Publisher: &w.publisher, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 	if recent {
@@ -45,17 +47,23 @@ func (w *world) connections(t testing.TB, recent bool) *beamgraph.Connections {
 	return c
 }
 
-// slow hands out small batches.
+// slow hands out small batches, and counts the empty ones.
 type slow struct {
 	beamgraph.Source
-	most int
+	world *world
 }
 
 func (s *slow) Pull(ctx context.Context, most int) (source.Batch, error) {
-	if s.most > 0 {
-		most = min(most, s.most)
+	if s.world.most > 0 {
+		most = min(most, s.world.most)
 	}
-	return s.Source.Pull(ctx, most)
+	b, err := s.Source.Pull(ctx, most)
+	if len(b.Messages) > 0 {
+		s.world.idle.Store(0)
+	} else {
+		s.world.idle.Add(1)
+	}
+	return b, err
 }
 
 // until waits for a condition of the world.

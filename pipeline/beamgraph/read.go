@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"sync/atomic"
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -28,6 +29,10 @@ type ReadOptions struct {
 	// Batch is the most messages of a bundle, and of what may be between the source and the policy's state.
 	// Larger batches pack more events of a listener together. Default 40,000.
 	Batch int
+	// HistoryPause is for how long nothing may have come before event time follows the clock while the newest event
+	// is over a minute old: a history that is sent in batches leaves the bus empty for moments, and all that comes
+	// after such a moment would be late. Default 5 s.
+	HistoryPause time.Duration
 }
 
 func (o ReadOptions) withDefaults() ReadOptions {
@@ -36,6 +41,9 @@ func (o ReadOptions) withDefaults() ReadOptions {
 	}
 	if o.Batch == 0 {
 		o.Batch = 40_000
+	}
+	if o.HistoryPause == 0 {
+		o.HistoryPause = 5 * time.Second
 	}
 	return o
 }
@@ -46,7 +54,7 @@ func (o ReadOptions) withDefaults() ReadOptions {
 func Read(s beam.Scope, e Endpoints, o ReadOptions) beam.PCollection {
 	s = s.Scope("Read")
 	o = o.withDefaults()
-	return beam.ParDo(s, &readFn{Endpoints: e, Pause: o.Pause, Batch: o.Batch}, beam.Impulse(s))
+	return beam.ParDo(s, &readFn{Endpoints: e, Options: o}, beam.Impulse(s))
 }
 
 // ReadRecent is Read out of Connections.Recent. Nothing of it is acknowledged, and it asks once a second: windows
@@ -54,13 +62,13 @@ func Read(s beam.Scope, e Endpoints, o ReadOptions) beam.PCollection {
 func ReadRecent(s beam.Scope, e Endpoints, o ReadOptions) beam.PCollection {
 	s = s.Scope("ReadRecent")
 	o = o.withDefaults()
-	return beam.ParDo(s, &readFn{Endpoints: e, Pause: max(o.Pause, time.Second), Batch: o.Batch, Recent: true}, beam.Impulse(s))
+	o.Pause = max(o.Pause, time.Second)
+	return beam.ParDo(s, &readFn{Endpoints: e, Options: o, Recent: true}, beam.Impulse(s))
 }
 
 type readFn struct {
 	Endpoints Endpoints
-	Pause     time.Duration
-	Batch     int
+	Options   ReadOptions
 	Recent    bool
 
 	wired
@@ -108,7 +116,7 @@ func (f *readFn) ProcessElement(ctx context.Context, we *sdf.ManualWatermarkEsti
 		return f.away(ctx, err)
 	}
 	mark := we.CurrentWatermark()
-	if batch.Idle {
+	if batch.Idle && f.mayFollow(mark, now) {
 		mark = later(mark, now)
 	}
 	for _, m := range batch.Messages {
@@ -117,16 +125,38 @@ func (f *readFn) ProcessElement(ctx context.Context, we *sdf.ManualWatermarkEsti
 		mark = later(mark, at)
 		emit(beam.EventTime(at.UnixMilli()), m)
 	}
+	if len(batch.Messages) > 0 {
+		f.lastBatch().Store(now.UnixMilli())
+	}
 	we.UpdateWatermark(mark)
-	return sdf.ResumeProcessingIn(f.Pause), nil
+	return sdf.ResumeProcessingIn(f.Options.Pause), nil
+}
+
+// historyAge is from when on an event is one of a history.
+const historyAge = time.Minute
+
+// mayFollow reports whether the watermark may follow the clock although the newest event is at mark.
+func (f *readFn) mayFollow(mark, now time.Time) bool {
+	if !mark.After(beginning) {
+		return false // nothing was read yet, so nothing waits for time; what comes first may be a history
+	}
+	silent := now.UnixMilli() - f.lastBatch().Load()
+	return now.Sub(mark) <= historyAge || silent >= f.Options.HistoryPause.Milliseconds()
+}
+
+func (f *readFn) lastBatch() *atomic.Int64 {
+	if f.Recent {
+		return &f.conns.lastRecent
+	}
+	return &f.conns.lastBatch
 }
 
 func (f *readFn) pull(ctx context.Context, now time.Time) (source.Batch, error) {
 	if f.Recent {
-		return f.conns.Recent.Pull(ctx, f.Batch)
+		return f.conns.Recent.Pull(ctx, f.Options.Batch)
 	}
 	f.conns.asked.Store(now.UnixMilli())
-	room := f.conns.room(f.Batch)
+	room := f.conns.room(f.Options.Batch)
 	if room <= 0 {
 		return source.Batch{}, nil
 	}
