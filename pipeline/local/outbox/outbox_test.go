@@ -136,6 +136,7 @@ func TestEndsWithItsContext(t *testing.T) {
 			}
 		}()
 		<-time.After(time.Minute)
+		synctest.Wait() // for the retry of this very moment, too
 		if seen.retries < 10 {
 			t.Errorf("%d retries in a minute: want some", seen.retries)
 		}
