@@ -141,7 +141,7 @@ func (s *sequencer) disarm() {
 // historyAge, the log has to be silent for historyPause first.
 const (
 	historyAge   = time.Minute
-	historyPause = 2 * time.Second
+	historyPause = 5 * time.Second
 )
 
 // tick lets the watermark follow the clock, if nothing is waiting.
