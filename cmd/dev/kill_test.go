@@ -88,10 +88,11 @@ type players struct {
 	mu     sync.Mutex
 	sent   []event.Event
 	last   int64 // ms: no two events at one time
+	clock  func() time.Time
 }
 
 func newPlayers(seed uint64) *players {
-	p := &players{random: rand.New(rand.NewPCG(seed, 1)), users: madeup.New(1, madeup.Sizes{}).Listeners()[:50]}
+	p := &players{clock: time.Now, random: rand.New(rand.NewPCG(seed, 1)), users: madeup.New(1, madeup.Sizes{}).Listeners()[:50]}
 	for e := range madeup.New(1, madeup.Sizes{}).History(time.Unix(1e9, 0), time.Unix(1e9+86400, 0)) {
 		if e.Kind == event.Played && !slices.Contains(p.tracks, e.Object) && len(p.tracks) < 500 {
 			p.tracks = append(p.tracks, e.Object)
@@ -134,7 +135,7 @@ func (p *players) play(ctx, playing context.Context, dev *instance, perSecond in
 }
 
 func (p *players) next() event.Event {
-	p.last = max(p.last+1, time.Now().UnixMilli())
+	p.last = max(p.last+1, p.clock().UnixMilli())
 	e := event.Event{
 		ID: fmt.Sprintf("e%d", p.last), Kind: event.Played, Market: "SE",
 		User: p.users[p.random.IntN(len(p.users))], Object: p.tracks[p.random.IntN(len(p.tracks))],

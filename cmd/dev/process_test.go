@@ -31,20 +31,21 @@ func TestMain(m *testing.M) {
 
 // instance is a cmd/dev that can be killed and started again on the same directory and addresses.
 type instance struct {
-	t     *testing.T
+	t     testing.TB
 	flags []string
 	data  string
 	url   string
+	admin string
 	proc  *child.Process
 }
 
-func newInstance(t *testing.T, flags ...string) *instance {
+func newInstance(t testing.TB, flags ...string) *instance {
 	t.Helper()
 	addrs, err := child.FreeAddrs(3)
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := &instance{t: t, data: t.TempDir(), url: "http://" + addrs[0]}
+	i := &instance{t: t, data: t.TempDir(), url: "http://" + addrs[0], admin: "http://" + addrs[1]}
 	i.flags = append([]string{"-data", i.data, "-listen", addrs[0], "-admin", addrs[1], "-pipeline-admin", addrs[2]}, flags...)
 	i.start()
 	return i
@@ -129,7 +130,7 @@ func uris(s *shelfpb.Shelf) []string {
 }
 
 // eventually asks until ok has nothing to complain about any more, or fails with its last complaint.
-func eventually(t *testing.T, within time.Duration, ok func() error) {
+func eventually(t testing.TB, within time.Duration, ok func() error) {
 	t.Helper()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()

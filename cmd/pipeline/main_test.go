@@ -29,6 +29,7 @@ import (
 
 var (
 	kills  = flag.Int("kills", 2, "how often TestKill kills the program in each of its parts")
+	seed   = flag.Uint64("seed", 11, "of the moments at which TestKill kills")
 	golden = flag.Bool("golden", false, "write golden files anew") // -update is a flag of Beam's
 )
 
@@ -331,7 +332,7 @@ func (w *world) trend(ctx context.Context, t testing.TB) int64 {
 func TestKill(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), generous+time.Duration(*kills)*time.Minute)
 	defer cancel()
-	r := rand.New(rand.NewPCG(11, 13))
+	r := rand.New(rand.NewPCG(*seed, 13))
 	w := newWorld(ctx, t)
 	p, admin := w.program(t)
 	kill := func() {

@@ -1,0 +1,263 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"google.golang.org/protobuf/proto"
+
+	"homefeed/pipeline/event"
+	"homefeed/pipeline/eventpb"
+)
+
+// These run cmd/dev as a process and report what it took: go test ./cmd/dev -run '^$' -bench . -benchtime 1x
+// The one who sends shares the machine with it.
+
+// BenchmarkIntakeToDecided posts a million events of 5,000 listeners as fast as they are taken, and waits until all
+// of them are recorded and decided.
+func BenchmarkIntakeToDecided(b *testing.B) {
+	const events, batch, senders = 1_000_000, 1000, 4
+	for range b.N {
+		b.StopTimer()
+		dev := newInstance(b)
+		bodies := makeBodies(events/batch, batch)
+		before := dev.metrics(b)
+		b.StartTimer()
+		work := make(chan []byte)
+		var wg sync.WaitGroup
+		for range senders {
+			wg.Go(func() {
+				for body := range work {
+					if err := dev.post(b.Context(), body); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		}
+		began := time.Now()
+		for _, body := range bodies {
+			work <- body
+		}
+		close(work)
+		wg.Wait()
+		taken := time.Since(began)
+		eventually(b, 5*time.Minute, func() error {
+			if n := dev.metrics(b).sum("homefeed_pipeline_events_decided_total"); n < events {
+				return fmt.Errorf("%v of %d events decided", n, events)
+			}
+			return nil
+		})
+		took := time.Since(began)
+		after := dev.metrics(b)
+		b.ReportMetric(events/taken.Seconds(), "taken/s")
+		b.ReportMetric(events/took.Seconds(), "events/s")
+		b.ReportMetric((after.sum(cpuSeconds)-before.sum(cpuSeconds))*1e6/events, "cpu-µs/event")
+		b.ReportMetric(after.sum(resident)/(1<<20), "MiB")
+		b.ReportMetric(0, "ns/op")
+		dev.stop()
+	}
+}
+
+const (
+	cpuSeconds = "process_cpu_seconds_total"
+	resident   = "process_resident_memory_bytes"
+	beyond     = "homefeed_refresh_beyond_freshness_seconds"
+)
+
+// soak is how long BenchmarkLive plays.
+const soak = 10 * time.Minute
+
+// BenchmarkLive plays 500 events a second of 5,000 listeners for ten minutes: how long after the freshness delay rows
+// are there, what it costs, and whether memory stays flat.
+func BenchmarkLive(b *testing.B) {
+	for range b.N {
+		dev := newInstance(b)
+		ctx, cancel := context.WithTimeout(b.Context(), soak)
+		l := newListening(5000)
+		tick := time.NewTicker(10 * time.Millisecond)
+		began := time.Now()
+		var early, late reading
+		for ctx.Err() == nil {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				continue
+			}
+			if err := dev.post(b.Context(), l.body(5)); err != nil {
+				b.Fatal(err)
+			}
+			if early == nil && time.Since(began) > soak/5 {
+				early = dev.metrics(b)
+			}
+		}
+		cancel()
+		tick.Stop()
+		late = dev.metrics(b)
+		b.ReportMetric(late.quantile(beyond, "recently_played", .5)*1e3, "p50-ms")
+		b.ReportMetric(late.quantile(beyond, "recently_played", .99)*1e3, "p99-ms")
+		b.ReportMetric(100*(late.sum(cpuSeconds)-early.sum(cpuSeconds))/(soak*4/5).Seconds(), "%core")
+		b.ReportMetric(early.sum(resident)/(1<<20), "MiB-early")
+		b.ReportMetric(late.sum(resident)/(1<<20), "MiB-late")
+		b.ReportMetric(0, "ns/op")
+		dev.stop()
+	}
+}
+
+// BenchmarkIdle does nothing for half a minute.
+func BenchmarkIdle(b *testing.B) {
+	for range b.N {
+		dev := newInstance(b)
+		settle := time.NewTimer(20 * time.Second) // what starting leaves behind
+		<-settle.C
+		before := dev.metrics(b)
+		<-time.NewTimer(30 * time.Second).C
+		b.ReportMetric(100*(dev.metrics(b).sum(cpuSeconds)-before.sum(cpuSeconds))/30, "%core")
+		b.ReportMetric(0, "ns/op")
+		dev.stop()
+	}
+}
+
+// BenchmarkHome asks for Homes that listening has filled, from eight connections, for ten seconds.
+func BenchmarkHome(b *testing.B) {
+	const connections, listeners = 8, 200
+	for range b.N {
+		dev := newInstance(b)
+		l := newListening(listeners)
+		for range 40 {
+			if err := dev.post(b.Context(), l.body(500)); err != nil {
+				b.Fatal(err)
+			}
+		}
+		for i := range listeners {
+			eventually(b, time.Minute, func() error {
+				home, err := dev.home(b.Context(), l.user(i))
+				if err == nil && len(home["discover"].GetCards()) == 0 {
+					err = fmt.Errorf("Home of %s is not there yet", l.user(i))
+				}
+				return err
+			})
+		}
+		ctx, cancel := context.WithTimeout(b.Context(), 10*time.Second)
+		var mu sync.Mutex
+		var all []time.Duration
+		var wg sync.WaitGroup
+		for c := range connections {
+			wg.Go(func() {
+				var mine []time.Duration
+				for i := c; ctx.Err() == nil; i++ {
+					began := time.Now()
+					if _, err := dev.home(ctx, l.user(i%listeners)); err == nil {
+						mine = append(mine, time.Since(began))
+					}
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				all = append(all, mine...)
+			})
+		}
+		wg.Wait()
+		cancel()
+		slices.Sort(all)
+		b.ReportMetric(float64(len(all))/10, "homes/s")
+		b.ReportMetric(all[len(all)/2].Seconds()*1e3, "p50-ms")
+		b.ReportMetric(all[len(all)*99/100].Seconds()*1e3, "p99-ms")
+		b.ReportMetric(0, "ns/op")
+		dev.stop()
+	}
+}
+
+// listening makes events of n listeners up, now.
+type listening struct {
+	*players
+	n int
+}
+
+func newListening(n int) *listening { return &listening{newPlayers(1), n} }
+
+func (l *listening) user(i int) string { return fmt.Sprintf("listener-%d", i) }
+
+func (l *listening) body(n int) []byte {
+	req := &eventpb.WriteEventsRequest{}
+	for range n {
+		e := l.next()
+		e.Kind, e.User, e.Object = event.Played, l.user(l.random.IntN(l.n)), l.tracks[rand.IntN(len(l.tracks))]
+		req.Events = append(req.Events, event.ToProto(e))
+	}
+	body, err := proto.Marshal(req)
+	if err != nil {
+		panic(err) // the events are made here
+	}
+	return body
+}
+
+// makeBodies are whose events lie in the last quarter of an hour, in order.
+func makeBodies(n, batch int) [][]byte {
+	l := newListening(5000)
+	l.last = time.Now().Add(-time.Duration(n*batch) * time.Millisecond).UnixMilli()
+	l.clock = func() time.Time { return time.Time{} }
+	bodies := make([][]byte, n)
+	for i := range bodies {
+		bodies[i] = l.body(batch)
+	}
+	return bodies
+}
+
+func (i *instance) post(ctx context.Context, body []byte) error {
+	return i.call(ctx, "POST", "/v1/events", "dev-service:importer", body, &eventpb.WriteEventsResponse{})
+}
+
+// reading is what /metrics said.
+type reading map[string]*dto.MetricFamily
+
+func (i *instance) metrics(tb testing.TB) reading {
+	tb.Helper()
+	resp, err := http.Get(i.admin + "/metrics")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer resp.Body.Close()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(resp.Body)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return families
+}
+
+// sum is the sum of a metric's series.
+func (r reading) sum(name string) float64 {
+	sum := 0.0
+	for _, m := range r[name].GetMetric() {
+		sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+	}
+	return sum
+}
+
+// quantile is that of a shelf's histogram, on a straight line between the ends of its bucket.
+func (r reading) quantile(name, shelf string, q float64) float64 {
+	for _, m := range r[name].GetMetric() {
+		if m.GetLabel()[0].GetValue() != shelf {
+			continue
+		}
+		rank := q * float64(m.GetHistogram().GetSampleCount())
+		low, below := 0.0, 0.0
+		for _, bucket := range m.GetHistogram().GetBucket() {
+			if n := float64(bucket.GetCumulativeCount()); n >= rank {
+				return low + (bucket.GetUpperBound()-low)*(rank-below)/max(n-below, 1)
+			} else {
+				low, below = bucket.GetUpperBound(), n
+			}
+		}
+		return low
+	}
+	return 0
+}
