@@ -22,11 +22,17 @@ import (
 	"homefeed/shelves/shelfpb"
 )
 
-// twoDays is what 40 made-up listeners did in two days that ended a while ago.
-func twoDays() ([]event.Event, []string) {
+// twoDays is what 40 made-up listeners did in two days that ended a while ago, and which of them played something.
+func twoDays() (events []event.Event, players []string) {
 	world := madeup.New(1, madeup.Sizes{Listeners: 40})
 	end := time.Now().UTC().Add(-2 * time.Hour).Truncate(time.Hour)
-	return slices.Collect(world.History(end.AddDate(0, 0, -2), end)), world.Listeners()
+	for e := range world.History(end.AddDate(0, 0, -2), end) {
+		events = append(events, e)
+		if e.Kind == event.Played && !slices.Contains(players, e.User) {
+			players = append(players, e.User)
+		}
+	}
+	return events, players
 }
 
 // TestMessy sends the same events to two instances, to one in order and once each, to the other shuffled within ten
