@@ -48,9 +48,6 @@ func TestAllAreWellDeclared(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 8 {
-		t.Errorf("want 8 shelves, got %d", len(seen))
-	}
 }
 
 func TestNobodyHasNoCards(t *testing.T) {
