@@ -138,7 +138,7 @@ func (d *demo) sendHistory(ctx context.Context, h history, user string) (history
 	return h, d.keep(h)
 }
 
-// settled waits until the listener's Home shows the last play, or shows what it can after a minute.
+// settled waits until the listener's Home shows the last play and today's trends, or shows what it can after a minute.
 func (d *demo) settled(ctx context.Context, user string, lastPlay time.Time) (*homepb.Home, error) {
 	deadline := time.Now().Add(time.Minute)
 	tick := time.NewTicker(200 * time.Millisecond)
@@ -159,12 +159,17 @@ func (d *demo) settled(ctx context.Context, user string, lastPlay time.Time) (*h
 	}
 }
 
-// complete reports whether the shelves that every play refreshes are as of the last play or later.
+// complete reports whether the shelves that every play refreshes are as of the last play or later, and trends are of
+// now: they come last, when the clock has taken over from the history.
 func complete(home *homepb.Home, lastPlay time.Time) bool {
 	for _, s := range home.GetShelves() {
 		switch s.GetName() {
 		case "recently_played", "heavy_rotation", "more_like_artist", "discover":
 			if s.GetStatus() == shelfpb.Status_LEFT_OUT || s.GetAsOf().AsTime().Before(lastPlay) {
+				return false
+			}
+		case "trending":
+			if s.GetStatus() != shelfpb.Status_FRESH {
 				return false
 			}
 		}
