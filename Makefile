@@ -11,11 +11,12 @@ PKGS = $(shell $(GO) list ./... | grep -v -e homefeed/pipeline/beamgraph -e home
 .PHONY: demo demo-beam test check bench fuzz generate build clean
 
 demo: ## events become cards on Home, in one process; Ctrl-C ends it
-	$(GO) run ./cmd/dev -data $(DATA) -listen $(LISTEN) -admin $(ADMIN) -demo
+	$(GO) build -o bin/dev ./cmd/dev
+	@exec bin/dev -data $(DATA) -listen $(LISTEN) -admin $(ADMIN) -demo
 
 demo-beam: ## the same with the Beam graph on Prism as the pipeline, in a process of its own
-	$(GO) build -o bin/pipeline ./cmd/pipeline
-	$(GO) run ./cmd/dev -data $(DATA)-beam -listen $(LISTEN) -admin $(ADMIN) -demo -driver beam -pipeline bin/pipeline
+	$(GO) build -o bin/ ./cmd/dev ./cmd/pipeline
+	@exec bin/dev -data $(DATA)-beam -listen $(LISTEN) -admin $(ADMIN) -demo -driver beam -pipeline bin/pipeline
 
 test: ## every test, after installing what only tests need
 	sh deploy/test-setup.sh
