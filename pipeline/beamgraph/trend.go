@@ -22,7 +22,7 @@ func init() {
 	beam.RegisterCoder(reflect.TypeFor[trends.Tally](), encodeTally, decodeTally)
 	register.Combiner2[trends.Tally, []byte](&paneFn{})
 	register.DoFn3x0[string, trends.Tally, func(string, []byte)](&marketsFn{})
-	register.DoFn5x1[context.Context, beam.Window, string, func(*[]byte) bool, func(Outcome), error](&topFn{})
+	register.DoFn6x1[context.Context, beam.PaneInfo, beam.Window, string, func(*[]byte) bool, func(Outcome), error](&topFn{})
 	register.Emitter2[string, []byte]()
 	register.Iter1[[]byte]()
 }
@@ -78,7 +78,10 @@ func (*marketsFn) ProcessElement(market string, t trends.Tally, emit func(string
 // topFn makes a window's trigger out of its panes.
 type topFn struct{ Config trends.Config }
 
-func (f *topFn) ProcessElement(_ context.Context, w beam.Window, market string, tallies func(*[]byte) bool, emit func(Outcome)) error {
+func (f *topFn) ProcessElement(_ context.Context, firing beam.PaneInfo, w beam.Window, market string, tallies func(*[]byte) bool, emit func(Outcome)) error {
+	if firing.Index > 0 {
+		return nil // a tally that just missed the window's end comes alone: as a row it would hide the window's
+	}
 	var window trends.Tally
 	var b []byte
 	for tallies(&b) {
