@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -73,12 +74,12 @@ const (
 	beyond     = "homefeed_refresh_beyond_freshness_seconds"
 )
 
-// soak is how long BenchmarkLive plays.
-const soak = 10 * time.Minute
+var soaking = flag.Duration("soak", time.Minute, "how long BenchmarkLive plays")
 
-// BenchmarkLive plays 500 events a second of 5,000 listeners for ten minutes: how long after the freshness delay rows
-// are there, what it costs, and whether memory stays flat.
+// BenchmarkLive plays 500 events a second of 5,000 listeners: how long after the freshness delay rows are there, what
+// it costs, and, with -soak 10m, whether memory stays flat.
 func BenchmarkLive(b *testing.B) {
+	soak := *soaking
 	for range b.N {
 		dev := newInstance(b)
 		ctx, cancel := context.WithTimeout(b.Context(), soak)
