@@ -18,7 +18,7 @@ import (
 type clients struct {
 	plays   *songsplayed.Client
 	vectors shelf.Word2Vec
-	catalog *catalog.Client
+	catalog shelf.Catalog
 }
 
 // startServices serves songs-played, word2vec and the catalogue in process, and on -grpc too.
@@ -52,7 +52,8 @@ func (p *process) startServices(context.Context) error {
 		return err
 	}
 	p.parts.Close("services", func() error { stop(); return nil })
-	p.clients = clients{songsplayed.NewClient(conn), word2vec.NewClient(conn), catalog.NewClient(conn)}
+	p.clients = clients{songsplayed.NewClient(conn), word2vec.NewClient(conn),
+		catalog.NewCache(catalog.NewClient(conn), catalog.CacheOptions{})}
 	if p.library.model == nil {
 		p.clients.vectors = nothingNear{}
 	}

@@ -120,7 +120,7 @@ func (c *refreshConfig) runner(r *role, rows store.Store, bus *gcppubsub.Bus) (*
 		Store:       store.Observe(rows, r.reg),
 		Plays:       songsplayed.NewClient(plays).For,
 		Vectors:     word2vec.NewClient(vectors),
-		Catalog:     catalog.NewClient(tracks),
+		Catalog:     catalog.NewCache(catalog.NewClient(tracks), catalog.CacheOptions{}),
 		DeadLetters: bus,
 		Concurrency: c.Concurrency,
 		ExtendEvery: c.Lease / 4, // a lease is extended one or two of these after it was given
