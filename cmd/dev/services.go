@@ -14,7 +14,8 @@ import (
 	"homefeed/shelves/shelf"
 )
 
-// clients ask the three services, over gRPC even here: the same stack as in production.
+// clients ask the three services through their gRPC handlers even here: what runs is what production runs, less the
+// transport.
 type clients struct {
 	plays   *songsplayed.Client
 	vectors shelf.Word2Vec
@@ -47,11 +48,10 @@ func (p *process) startServices(context.Context) error {
 			return err
 		}
 	}
-	conn, stop, err := rpc.InProcess(server, rpc.DialOptions{Registerer: p.reg})
+	conn, err := rpc.Direct(server, rpc.DialOptions{Registerer: p.reg})
 	if err != nil {
 		return err
 	}
-	p.parts.Close("services", func() error { stop(); return nil })
 	p.clients = clients{songsplayed.NewClient(conn), word2vec.NewClient(conn),
 		catalog.NewCache(catalog.NewClient(conn), catalog.CacheOptions{})}
 	if p.library.model == nil {

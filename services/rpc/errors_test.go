@@ -36,22 +36,24 @@ func TestErrors(t *testing.T) {
 		{"upstream is busy", upstream(codes.ResourceExhausted), codes.Unavailable, rpc.ErrUnavailable},
 		{"upstream is slow", upstream(codes.DeadlineExceeded), codes.DeadlineExceeded, context.DeadlineExceeded},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel() // retries pause
-			conn := inProcess(t, rpc.ServerOptions{}, rpc.DialOptions{}, func(context.Context) error { return test.err })
-			err := call(t.Context(), conn)
-			if got := status.Code(err); got != test.code {
-				t.Fatalf("code %s, want %s: %v", got, test.code, err)
-			}
-			if test.err != nil && !strings.Contains(err.Error(), status.Convert(test.err).Message()) {
-				t.Errorf("%q doesn't say %q", err, test.err)
-			}
-			for _, sentinel := range []error{rpc.ErrNotFound, rpc.ErrUnavailable, rpc.ErrBusy, context.DeadlineExceeded, context.Canceled} {
-				if got, want := errors.Is(err, sentinel), sentinel == test.is; got != want {
-					t.Errorf("errors.Is(%v, %v) is %t", err, sentinel, got)
+		for name, connect := range both {
+			t.Run(test.name+"/"+name, func(t *testing.T) {
+				t.Parallel() // retries pause
+				conn := connect(t, rpc.ServerOptions{}, rpc.DialOptions{}, func(context.Context) error { return test.err })
+				err := call(t.Context(), conn)
+				if got := status.Code(err); got != test.code {
+					t.Fatalf("code %s, want %s: %v", got, test.code, err)
 				}
-			}
-		})
+				if test.err != nil && !strings.Contains(err.Error(), status.Convert(test.err).Message()) {
+					t.Errorf("%q doesn't say %q", err, test.err)
+				}
+				for _, sentinel := range []error{rpc.ErrNotFound, rpc.ErrUnavailable, rpc.ErrBusy, context.DeadlineExceeded, context.Canceled} {
+					if got, want := errors.Is(err, sentinel), sentinel == test.is; got != want {
+						t.Errorf("errors.Is(%v, %v) is %t", err, sentinel, got)
+					}
+				}
+			})
+		}
 	}
 }
 

@@ -53,6 +53,7 @@ type ServerOptions struct {
 // Server is a gRPC server. Register services with it, then Serve.
 type Server struct {
 	grpc    *grpc.Server
+	methods map[string]method // by full name, for Direct
 	health  *health.Server
 	log     *slog.Logger
 	calls   *calls
@@ -77,6 +78,7 @@ func NewServer(o ServerOptions) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
+		methods: map[string]method{},
 		health:  health.NewServer(),
 		log:     o.Logger,
 		calls:   c,
@@ -107,8 +109,8 @@ func (s *Server) options(o ServerOptions) []grpc.ServerOption {
 			// Connections end now and then, so that clients find new servers by round robin.
 			MaxConnectionAge: 30 * time.Minute, MaxConnectionAgeGrace: time.Minute,
 		}),
-		grpc.ChainUnaryInterceptor(s.measure, s.recoverUnary, s.mapError, s.bound),
-		grpc.ChainStreamInterceptor(s.recoverStream),
+		grpc.UnaryInterceptor(s.around),
+		grpc.StreamInterceptor(s.recoverStream),
 	}
 	if o.TLS != nil {
 		options = append(options, grpc.Creds(credentials.NewTLS(o.TLS)))
@@ -116,9 +118,18 @@ func (s *Server) options(o ServerOptions) []grpc.ServerOption {
 	return options
 }
 
+// method is a unary method of a registered service.
+type method struct {
+	impl    any
+	handler grpc.MethodHandler
+}
+
 // RegisterService makes *Server a grpc.ServiceRegistrar. The service is reported healthy from then on.
 func (s *Server) RegisterService(d *grpc.ServiceDesc, impl any) {
 	s.grpc.RegisterService(d, impl)
+	for _, m := range d.Methods {
+		s.methods["/"+d.ServiceName+"/"+m.MethodName] = method{impl, m.Handler}
+	}
 	s.health.SetServingStatus(d.ServiceName, healthpb.HealthCheckResponse_SERVING)
 }
 
@@ -138,6 +149,15 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	defer cutOff.Stop()
 	s.grpc.GracefulStop()
 	return <-served
+}
+
+// around is what every call has around its handler.
+func (s *Server) around(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	for _, wrap := range [...]grpc.UnaryServerInterceptor{s.bound, s.mapError, s.recoverUnary, s.measure} { // innermost first
+		inner := next
+		next = func(ctx context.Context, req any) (any, error) { return wrap(ctx, req, info, inner) }
+	}
+	return next(ctx, req)
 }
 
 func (s *Server) measure(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {

@@ -66,11 +66,37 @@ func inProcess(t *testing.T, so rpc.ServerOptions, co rpc.DialOptions, do func(c
 	return conn
 }
 
+// direct is inProcess without the transport.
+func direct(t *testing.T, so rpc.ServerOptions, co rpc.DialOptions, do func(context.Context) error) grpc.ClientConnInterface {
+	t.Helper()
+	conn, err := rpc.Direct(newServer(t, so, do), co)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+type connector func(*testing.T, rpc.ServerOptions, rpc.DialOptions, func(context.Context) error) grpc.ClientConnInterface
+
+// both are the ways in which a process can call itself.
+var both = map[string]connector{
+	"in process": func(t *testing.T, so rpc.ServerOptions, co rpc.DialOptions, do func(context.Context) error) grpc.ClientConnInterface {
+		return inProcess(t, so, co, do)
+	},
+	"direct": direct,
+}
+
 func TestPanic(t *testing.T) {
+	for name, connect := range both {
+		t.Run(name, func(t *testing.T) { testPanic(t, connect) })
+	}
+}
+
+func testPanic(t *testing.T, connect connector) {
 	var log bytes.Buffer
 	registry := prometheus.NewRegistry()
 	broken := true
-	conn := inProcess(t, rpc.ServerOptions{Registerer: registry, Logger: slog.New(slog.NewTextHandler(&log, nil))},
+	conn := connect(t, rpc.ServerOptions{Registerer: registry, Logger: slog.New(slog.NewTextHandler(&log, nil))},
 		rpc.DialOptions{}, func(context.Context) error {
 			if broken {
 				panic("out of cheese")
@@ -85,7 +111,7 @@ func TestPanic(t *testing.T) {
 	if err := call(t.Context(), conn); err != nil {
 		t.Errorf("the next call: %v", err)
 	}
-	if text := log.String(); !strings.Contains(text, "out of cheese") || !strings.Contains(text, "TestPanic") {
+	if text := log.String(); !strings.Contains(text, "out of cheese") || !strings.Contains(text, "server_test.go") {
 		t.Errorf("the log has no reason or no stack: %s", text)
 	}
 	if got := metric(t, registry, "homefeed_rpc_server_panics_total", "method", method); got != 1 {
@@ -165,6 +191,25 @@ func serve(t *testing.T, s *rpc.Server) string {
 }
 
 // TestBusy fills the one slot: the next call is told so, health is answered, and then the slot is free again.
+func TestDirect(t *testing.T) {
+	conn := direct(t, rpc.ServerOptions{}, rpc.DialOptions{Timeout: time.Millisecond}, func(ctx context.Context) error {
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	if err := call(t.Context(), conn); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a call without a deadline: %v, want the one of its options", err)
+	}
+	if err := conn.Invoke(t.Context(), "/homefeed.test.Probe/Undo", new(emptypb.Empty), new(emptypb.Empty)); status.Code(err) != codes.Unimplemented {
+		t.Errorf("a method that isn't there: %v", err)
+	}
+	if err := conn.Invoke(t.Context(), method, "text", new(emptypb.Empty)); status.Code(err) != codes.Internal {
+		t.Errorf("a request that is no message: %v", err)
+	}
+	if _, err := conn.NewStream(t.Context(), nil, method); status.Code(err) != codes.Unimplemented {
+		t.Errorf("a stream: %v", err)
+	}
+}
+
 func TestBusy(t *testing.T) {
 	t.Parallel()
 	begun, release := make(chan struct{}), make(chan struct{})
