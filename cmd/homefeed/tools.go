@@ -59,7 +59,9 @@ func (c *trainConfig) flags(fs *flag.FlagSet) {
 	fs.Float64Var(&c.Sample, "sample", c.Sample, "thin out tracks with a greater `share` of all plays than this; 0 doesn't")
 	fs.Float64Var(&c.Exponent, "exponent", c.Exponent, "random tracks are drawn by count to this `power`")
 	fs.Float64Var(&c.LearningRate, "learning-rate", c.LearningRate, "`rate` at the start; it falls to almost 0")
-	fs.Uint64Var(&c.Seed, "seed", c.Seed, "of everything random: the same one gives the same model")
+	fs.Uint64Var(&c.Seed, "seed", c.Seed, "of everything random: with one thread, the same one gives the same model")
+	fs.BoolVar(&c.Exact, "exact", false, "random tracks for each pair of neighbours, as word2vec.c draws them: three times the work")
+	fs.IntVar(&c.Threads, "threads", 1, "train on so many processors at once; with more than one no two models are the same")
 }
 
 func (c *trainConfig) check(rest []string) error {

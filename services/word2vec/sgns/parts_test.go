@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"homefeed/services/word2vec/vectors"
+	"homefeed/services/word2vec/sgns/kernel"
 )
 
 func corpusOf(t *testing.T, playlists ...[]string) *Corpus {
@@ -26,59 +26,74 @@ func trainerOf(t *testing.T, cfg Config, playlists ...[]string) *trainer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newTrainer(v, cfg)
+	return newTrainer(v, cfg, kernel.Best())
 }
 
-// What a pair changes must be the gradient of the loss that SGNS is defined by, times the rate.
-func TestPairFollowsTheGradient(t *testing.T) {
-	cfg := Default()
-	cfg.Dim, cfg.Negative = 7, 3
-	tr := trainerOf(t, cfg, []string{"a", "b", "c", "d", "e", "f"})
-	fill := rand.New(rand.NewPCG(1, 1))
-	for i := range tr.in {
-		tr.in[i], tr.out[i] = fill.Float32()-.5, fill.Float32()-.5
-	}
-	const from, neighbour, rate = 2, 4, 1e-3
+// worker is a thread of its own.
+func (t *trainer) worker() *worker {
+	w := &worker{trainer: t, nothing: int32(len(t.words.ids)), random: 5, rate: 1e-3}
+	w.step.In, w.step.Out = t.in, t.out
+	return w
+}
 
-	// The tracks that pair will draw, from a source in the same state.
-	tr.random = rand.New(rand.NewPCG(5, 5))
-	again := rand.New(rand.NewPCG(5, 5))
-	var drawn []int32
-	for range cfg.Negative {
-		if n := tr.negatives.draw(again); n != neighbour {
-			drawn = append(drawn, n)
-		}
-	}
-	loss := func(in, out []float32) float64 {
-		dot := func(target int32) float64 {
-			var sum float64
-			for i := range cfg.Dim {
-				sum += float64(in[from*cfg.Dim+i]) * float64(out[int(target)*cfg.Dim+i])
+// What a track learns must be the gradient of the loss that SGNS is defined by, times the rate, however many random
+// tracks there are to be against and however they fit into a step.
+func TestLearnFollowsTheGradient(t *testing.T) {
+	for _, negative := range []int{1, 3, 5, 6, 13} {
+		cfg := Default()
+		cfg.Dim, cfg.Negative = 7, negative
+		tr := trainerOf(t, cfg, []string{"a", "b", "c", "d", "e", "f"})
+		fill := rand.New(rand.NewPCG(1, 1))
+		for i := range int32(6) {
+			for k := range cfg.Dim {
+				tr.in.Row(i)[k], tr.out.Row(i)[k] = fill.Float32()-.5, fill.Float32()-.5
 			}
-			return sum
 		}
-		l := math.Log1p(math.Exp(-dot(neighbour)))
-		for _, n := range drawn {
-			l += math.Log1p(math.Exp(dot(n)))
-		}
-		return l
-	}
-	in, out := slices.Clone(tr.in), slices.Clone(tr.out)
-	tr.pair(from, neighbour, rate)
+		w := tr.worker()
+		near, centre := []int32{2, 0, 5}, int32(4)
 
-	const h = 1e-2
-	for name, side := range map[string]struct{ before, after []float32 }{"in": {in, tr.in}, "out": {out, tr.out}} {
-		for i := range side.before {
-			old := side.before[i]
-			side.before[i] = old + h
-			up := loss(in, out)
-			side.before[i] = old - h
-			down := loss(in, out)
-			side.before[i] = old
-			want := -rate * (up - down) / (2 * h)
-			// A track drawn twice is moved twice, the second time from where the first left it: second order.
-			if got := float64(side.after[i] - old); math.Abs(got-want) > 2e-6 {
-				t.Errorf("%s[%d] moved by %v, want %v", name, i, got, want)
+		// The tracks that learn will draw, from a source in the same state.
+		again := w.random
+		var drawn []int32
+		for range negative {
+			if n := tr.negatives.draw(&again); n != centre {
+				drawn = append(drawn, n)
+			}
+		}
+		loss := func(in, out []float32) float64 {
+			var l float64
+			for _, from := range near {
+				dot := func(target int32) float64 {
+					var sum float64
+					for k := range cfg.Dim {
+						sum += float64(in[int(from)*tr.in.Stride+k]) * float64(out[int(target)*tr.out.Stride+k])
+					}
+					return sum
+				}
+				l += math.Log1p(math.Exp(-dot(centre)))
+				for _, n := range drawn {
+					l += math.Log1p(math.Exp(dot(n)))
+				}
+			}
+			return l
+		}
+		in, out := slices.Clone(tr.in.Data), slices.Clone(tr.out.Data)
+		w.learn(near, centre)
+
+		const h = 1e-2
+		for name, side := range map[string]struct{ before, after []float32 }{"in": {in, tr.in.Data}, "out": {out, tr.out.Data}} {
+			for i := range side.before {
+				old := side.before[i]
+				side.before[i] = old + h
+				up := loss(in, out)
+				side.before[i] = old - h
+				down := loss(in, out)
+				side.before[i] = old
+				want := -float64(w.rate) * (up - down) / (2 * h)
+				// What takes two steps starts the second where the first left it: second order.
+				if got := float64(side.after[i] - old); math.Abs(got-want) > 2e-5 {
+					t.Errorf("%d random: %s[%d] moved by %v, want %v", negative, name, i, got, want)
+				}
 			}
 		}
 	}
@@ -87,17 +102,20 @@ func TestPairFollowsTheGradient(t *testing.T) {
 func TestPairsStayInTheWindow(t *testing.T) {
 	cfg := Default()
 	cfg.Window = 3
-	tr := trainerOf(t, cfg, []string{"a", "b"})
-	words := []int32{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}
+	w := trainerOf(t, cfg, []string{"a", "b"}).worker()
+	w.kept = []int32{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}
 	const rounds = 3_000
-	at := map[int32]int{} // pairs by distance, of a track that has room on both sides
+	at := map[int32]int{} // neighbours by distance, of a track that has room on both sides
 	for range rounds {
-		for from, centre := range tr.pairs(words) {
-			if from == centre || from < 0 || from > 9 {
-				t.Fatalf("pair %d, %d", from, centre)
-			}
-			if centre == 5 {
-				at[from-centre]++
+		for centre := range w.kept {
+			w.neighbours(centre)
+			for _, from := range w.near {
+				if from == int32(centre) {
+					t.Fatalf("%d is near itself", from)
+				}
+				if centre == 5 {
+					at[from-5]++
+				}
 			}
 		}
 	}
@@ -109,6 +127,34 @@ func TestPairsStayInTheWindow(t *testing.T) {
 	}
 	if len(at) != 6 {
 		t.Errorf("distances %v, want −3 to 3", at)
+	}
+}
+
+// The streams of two blocks must have nothing in common, and each must be even.
+func TestRandomIsEvenAndApart(t *testing.T) {
+	const n = 200_000
+	seen := map[uint64]bool{}
+	var sum float64
+	buckets := make([]float64, 10)
+	for part := range uint64(2) {
+		r := randomOf(1, part)
+		for range n / 2 {
+			seen[r.next()] = true
+			sum += float64(r.float())
+			i, _ := r.below(len(buckets))
+			buckets[i]++
+		}
+	}
+	if len(seen) != n {
+		t.Errorf("%d different numbers, want %d", len(seen), n)
+	}
+	if mean := sum / n; math.Abs(mean-.5) > .005 {
+		t.Errorf("the mean is %v, want .5", mean)
+	}
+	for i, got := range buckets {
+		if math.Abs(got/n-.1) > .005 {
+			t.Errorf("%d comes up with %v, want .1", i, got/n)
+		}
 	}
 }
 
@@ -126,7 +172,7 @@ func TestPlaylistsHaveBorders(t *testing.T) {
 	}
 	beside := func(from, neighbour string) float32 {
 		i, j := slices.Index(tr.words.ids, from), slices.Index(tr.words.ids, neighbour)
-		return vectors.Dot(tr.vector(tr.in, int32(i)), tr.vector(tr.out, int32(j)))
+		return kernel.Dot(tr.in.Row(int32(i)), tr.out.Row(int32(j)))
 	}
 	for _, pair := range [][3]string{{"b", "a", "c"}, {"c", "d", "b"}, {"a", "b", "d"}, {"d", "c", "a"}} {
 		inside, across := beside(pair[0], pair[1]), beside(pair[0], pair[2])
@@ -164,11 +210,13 @@ func TestVocabulary(t *testing.T) {
 func TestKeepThinsOutTheFrequent(t *testing.T) {
 	v := &vocabulary{counts: []int{900, 90, 10}, words: make([]int32, 1000)}
 	const sample = .04
-	want := []float64{math.Sqrt(.04/.9) + .04/.9, 1, 1} // √(.04/.09) + .04/.09 is over 1
+	const all = math.MaxUint32
+	share := math.Sqrt(.04/.9) + .04/.9
+	want := []uint32{uint32(share * all), all, all} // √(.04/.09) + .04/.09 is over 1
 	if diff := cmp.Diff(want, v.keep(sample)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	if diff := cmp.Diff([]float64{1, 1, 1}, v.keep(0)); diff != "" {
+	if diff := cmp.Diff([]uint32{all, all, all}, v.keep(0)); diff != "" {
 		t.Errorf("without thinning (-want +got)\n%s", diff)
 	}
 }
@@ -176,7 +224,7 @@ func TestKeepThinsOutTheFrequent(t *testing.T) {
 func TestAliasDrawsByWeight(t *testing.T) {
 	for _, weights := range [][]float64{{1}, {1, 1}, {1, 2, 3, 4}, {1e-6, 5, 1e-6}, {8, 1, 1, 1, 1, 1, 1, 1, 1}} {
 		a := newAlias(weights)
-		r := rand.New(rand.NewPCG(3, 3))
+		r := randomOf(3, 3)
 		var sum float64
 		for _, w := range weights {
 			sum += w
@@ -184,7 +232,7 @@ func TestAliasDrawsByWeight(t *testing.T) {
 		drawn := make([]int, len(weights))
 		const n = 100_000
 		for range n {
-			drawn[a.draw(r)]++
+			drawn[a.draw(&r)]++
 		}
 		for i, w := range weights {
 			p := w / sum

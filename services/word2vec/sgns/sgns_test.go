@@ -292,14 +292,24 @@ func FuzzReadCorpus(f *testing.F) {
 	})
 }
 
+// The ratios of its parts say what sharing, and a second thread, is worth.
 func BenchmarkTrain(b *testing.B) {
 	corpus := corpusOf(b, byGenre(3_000, 6))
-	cfg := sgns.Default()
-	cfg.Epochs, cfg.Sample = 1, 0 // every word counts
-	for b.Loop() {
-		if _, err := sgns.Train(b.Context(), corpus, cfg, nil); err != nil {
-			b.Fatal(err)
-		}
+	for _, way := range []struct {
+		name    string
+		exact   bool
+		threads int
+	}{{"exact", true, 1}, {"shared", false, 1}, {"shared-2-threads", false, 2}} {
+		b.Run(way.name, func(b *testing.B) {
+			cfg := sgns.Default()
+			cfg.Epochs, cfg.Sample = 5, 0 // every word counts
+			cfg.Exact, cfg.Threads = way.exact, way.threads
+			for b.Loop() {
+				if _, err := sgns.Train(b.Context(), corpus, cfg, nil); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(cfg.Epochs*corpus.Words()*b.N)/b.Elapsed().Seconds(), "words/s")
+		})
 	}
-	b.ReportMetric(float64(corpus.Words()*b.N)/b.Elapsed().Seconds(), "words/s")
 }

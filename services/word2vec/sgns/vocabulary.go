@@ -71,15 +71,15 @@ func (v *vocabulary) renumber(ids []string, counts []int) {
 	}
 }
 
-// keep is the probability with which each track is kept when frequent ones are thinned out, as word2vec does it:
+// keep is the chance with which each track is kept when frequent ones are thinned out, of 2³², as word2vec does it:
 // √(t/f) + t/f for a track with the share f of all words, and never more than 1.
-func (v *vocabulary) keep(sample float64) []float64 {
-	keep := make([]float64, len(v.counts))
+func (v *vocabulary) keep(sample float64) []uint32 {
+	keep := make([]uint32, len(v.counts))
 	for i, n := range v.counts {
-		keep[i] = 1
+		keep[i] = math.MaxUint32
 		if sample > 0 {
 			r := sample * float64(len(v.words)) / float64(n)
-			keep[i] = min(1, math.Sqrt(r)+r)
+			keep[i] = uint32(min(1, math.Sqrt(r)+r) * math.MaxUint32)
 		}
 	}
 	return keep
