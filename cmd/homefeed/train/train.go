@@ -36,7 +36,7 @@ func run(ctx context.Context, cfg Config, out io.Writer, now func() time.Time) e
 	if _, err := os.Stat(filepath.Dir(cfg.Out)); err != nil {
 		return fmt.Errorf("directory of the model: %w", err)
 	}
-	corpus, err := sgns.LoadCorpus(cfg.In)
+	corpus, err := sgns.LoadCorpus(cfg.In, cfg.Format)
 	if err != nil {
 		return err
 	}

@@ -1,24 +1,15 @@
 package sgns
 
 import (
-	"bufio"
-	"bytes"
-	"compress/gzip"
-	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"math"
-	"os"
 
 	"homefeed/pipeline/event"
 )
 
-// Bounds of a corpus.
-const (
-	maxLine  = 1 << 20 // bytes of a playlist as text
-	maxWords = math.MaxInt32
-)
+// maxWords is the most tracks in all playlists of a corpus.
+const maxWords = math.MaxInt32
 
 // Corpus is playlists as numbers.
 type Corpus struct {
@@ -43,55 +34,6 @@ func NewCorpus(playlists iter.Seq[[]string]) (*Corpus, error) {
 			}
 		}
 		c.end()
-	}
-	return c, nil
-}
-
-// LoadCorpus reads a file of playlists; see ReadCorpus.
-func LoadCorpus(path string) (*Corpus, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("opening playlists: %w", err)
-	}
-	defer f.Close()
-	c, err := ReadCorpus(f)
-	if err != nil {
-		return nil, fmt.Errorf("reading playlists %s: %w", path, err)
-	}
-	return c, nil
-}
-
-// ReadCorpus reads text, which may be gzipped, with a playlist on each line: track ids separated by blanks. Errors
-// say on which line.
-func ReadCorpus(r io.Reader) (*Corpus, error) {
-	buffered := bufio.NewReaderSize(r, 1<<16)
-	r = buffered
-	// A reader too short or broken to peek into says so again when it is read.
-	if magic, err := buffered.Peek(2); err == nil && bytes.Equal(magic, []byte{0x1f, 0x8b}) {
-		zipped, err := gzip.NewReader(buffered)
-		if err != nil {
-			return nil, err
-		}
-		r = zipped
-	}
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, maxLine)
-	c := newCorpus()
-	n := 0
-	for lines.Scan() {
-		n++
-		for id := range bytes.FieldsSeq(lines.Bytes()) {
-			if err := c.add(id); err != nil {
-				return nil, fmt.Errorf("line %d: %w", n, err)
-			}
-		}
-		c.end()
-	}
-	switch err := lines.Err(); {
-	case errors.Is(err, bufio.ErrTooLong):
-		return nil, fmt.Errorf("line %d: want at most %d bytes", n+1, maxLine)
-	case err != nil:
-		return nil, fmt.Errorf("after line %d: %w", n, err)
 	}
 	return c, nil
 }
@@ -128,15 +70,20 @@ func (c *Corpus) Words() int { return len(c.words) }
 // Tracks is the number of different tracks.
 func (c *Corpus) Tracks() int { return len(c.ids) }
 
-// sentences are the playlists.
-func (c *Corpus) sentences() iter.Seq[[]int32] {
-	return func(yield func([]int32) bool) {
-		start := 0
-		for _, end := range c.ends {
-			if !yield(c.words[start:end]) {
-				return
-			}
-			start = end
-		}
+// Playlist is the tracks of playlist i, by number, in their order. It must not be written to.
+func (c *Corpus) Playlist(i int) []int32 {
+	start := 0
+	if i > 0 {
+		start = c.ends[i-1]
 	}
+	return c.words[start:c.ends[i]]
+}
+
+// ID is the track of a number.
+func (c *Corpus) ID(track int32) string { return c.ids[track] }
+
+// Number is the number of a track.
+func (c *Corpus) Number(id string) (track int32, ok bool) {
+	track, ok = c.index[id]
+	return track, ok
 }

@@ -251,7 +251,7 @@ func TestReadCorpus(t *testing.T) {
 		if err := os.WriteFile(path, file, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		c, err := sgns.LoadCorpus(path)
+		c, err := sgns.LoadCorpus(path, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -265,11 +265,11 @@ func TestReadCorpus(t *testing.T) {
 		"unexpected EOF":                     zipped.String()[:zipped.Len()-4],
 		"invalid header":                     "\x1f\x8b" + strings.Repeat("?", 20),
 	} {
-		if _, err := sgns.ReadCorpus(strings.NewReader(file)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := sgns.ReadCorpus(strings.NewReader(file), sgns.Text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want one with %q", err, want)
 		}
 	}
-	if _, err := sgns.LoadCorpus(filepath.Join(t.TempDir(), "gone")); err == nil {
+	if _, err := sgns.LoadCorpus(filepath.Join(t.TempDir(), "gone"), ""); err == nil {
 		t.Error("a missing file was loaded")
 	}
 	if _, err := sgns.NewCorpus(slices.Values([][]string{{"a"}, {"b", ""}})); err == nil ||
@@ -278,32 +278,64 @@ func TestReadCorpus(t *testing.T) {
 	}
 }
 
+func TestReadCorpusOfJSON(t *testing.T) {
+	const text = `{"tracks":["a","b","c"],"name":"mine"}` + "\n\n" + `{"tracks":[]}` + "\n" + `{"tracks":["b","a"]}`
+	path := filepath.Join(t.TempDir(), "playlists.jsonl")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, format := range []sgns.Format{sgns.JSONLines, ""} { // by name, too
+		c, err := sgns.LoadCorpus(path, format)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Playlists() != 2 || c.Words() != 5 || c.Tracks() != 3 {
+			t.Errorf("%d playlists, %d words, %d tracks", c.Playlists(), c.Words(), c.Tracks())
+		}
+	}
+	for want, line := range map[string]string{
+		`line 1: want an object such as {"tracks":["a","b"]}: `:           `["a","b"]`,
+		`line 2: want an object such as {"tracks":["a","b"]}: no tracks`:  `{"tracks":["a"]}` + "\n" + `{"track":["a"]}`,
+		`line 1: track "x/y": want`:                                       `{"tracks":["x/y"]}`,
+		`line 1: want an object such as {"tracks":["a","b"]}: json: cann`: `{"tracks":[1]}`,
+	} {
+		if _, err := sgns.ReadCorpus(strings.NewReader(line), sgns.JSONLines); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want one with %q", err, want)
+		}
+	}
+	if _, err := sgns.LoadCorpus(path, "xml"); err == nil || !strings.Contains(err.Error(), `format "xml": want text or jsonl`) {
+		t.Errorf("an unknown format: %v", err)
+	}
+}
+
 func FuzzReadCorpus(f *testing.F) {
 	f.Add([]byte("a b c\nb a\n"))
 	f.Add([]byte("\x1f\x8b\x08"))
+	f.Add([]byte(`{"tracks":["a","b"]}`))
 	f.Fuzz(func(t *testing.T, file []byte) {
-		c, err := sgns.ReadCorpus(bytes.NewReader(file))
-		if err != nil {
-			return
-		}
-		if c.Tracks() > c.Words() || c.Playlists() > c.Words() {
-			t.Errorf("%d tracks and %d playlists of %d words", c.Tracks(), c.Playlists(), c.Words())
+		for _, format := range []sgns.Format{sgns.Text, sgns.JSONLines} {
+			c, err := sgns.ReadCorpus(bytes.NewReader(file), format)
+			if err != nil {
+				continue
+			}
+			if c.Tracks() > c.Words() || c.Playlists() > c.Words() {
+				t.Errorf("%d tracks and %d playlists of %d words", c.Tracks(), c.Playlists(), c.Words())
+			}
 		}
 	})
 }
 
-// The ratios of its parts say what sharing, and a second thread, is worth.
+// The ratios of its parts say what sharing is worth.
 func BenchmarkTrain(b *testing.B) {
 	corpus := corpusOf(b, byGenre(3_000, 6))
 	for _, way := range []struct {
-		name    string
-		exact   bool
-		threads int
-	}{{"exact", true, 1}, {"shared", false, 1}, {"shared-2-threads", false, 2}} {
+		name  string
+		exact bool
+	}{{"exact", true}, {"shared", false}} {
 		b.Run(way.name, func(b *testing.B) {
 			cfg := sgns.Default()
 			cfg.Epochs, cfg.Sample = 5, 0 // every word counts
-			cfg.Exact, cfg.Threads = way.exact, way.threads
+			cfg.Exact = way.exact
 			for b.Loop() {
 				if _, err := sgns.Train(b.Context(), corpus, cfg, nil); err != nil {
 					b.Fatal(err)

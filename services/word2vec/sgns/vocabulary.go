@@ -25,9 +25,9 @@ func newVocabulary(c *Corpus, minCount int) (*vocabulary, error) {
 	enough := func(w int32) bool { return total[w] >= minCount }
 	v := &vocabulary{}
 	counts := make([]int, len(c.ids))
-	for sentence := range c.sentences() {
+	for i := range c.Playlists() {
 		start := len(v.words)
-		for _, w := range sentence {
+		for _, w := range c.Playlist(i) {
 			if enough(w) {
 				v.words = append(v.words, w)
 			}
