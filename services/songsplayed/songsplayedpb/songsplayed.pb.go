@@ -902,6 +902,167 @@ func (x *Follow) GetTimeMs() int64 {
 	return 0
 }
 
+type ExportPlaysRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most 10,000; 0 means 1,000.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// Empty: the first page. It may hold a listener's id: keep it out of logs.
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportPlaysRequest) Reset() {
+	*x = ExportPlaysRequest{}
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportPlaysRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportPlaysRequest) ProtoMessage() {}
+
+func (x *ExportPlaysRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportPlaysRequest.ProtoReflect.Descriptor instead.
+func (*ExportPlaysRequest) Descriptor() ([]byte, []int) {
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ExportPlaysRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ExportPlaysRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ExportPlaysResponse struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Listeners []*Listening           `protobuf:"bytes,1,rep,name=listeners,proto3" json:"listeners,omitempty"`
+	// Empty: this was the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportPlaysResponse) Reset() {
+	*x = ExportPlaysResponse{}
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportPlaysResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportPlaysResponse) ProtoMessage() {}
+
+func (x *ExportPlaysResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportPlaysResponse.ProtoReflect.Descriptor instead.
+func (*ExportPlaysResponse) Descriptor() ([]byte, []int) {
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ExportPlaysResponse) GetListeners() []*Listening {
+	if x != nil {
+		return x.Listeners
+	}
+	return nil
+}
+
+func (x *ExportPlaysResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// Listening is plays of one listener, newest first.
+type Listening struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Plays []*Play                `protobuf:"bytes,1,rep,name=plays,proto3" json:"plays,omitempty"`
+	// Older plays of the listener whose plays were the last ones before these.
+	Continues     bool `protobuf:"varint,2,opt,name=continues,proto3" json:"continues,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Listening) Reset() {
+	*x = Listening{}
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Listening) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Listening) ProtoMessage() {}
+
+func (x *Listening) ProtoReflect() protoreflect.Message {
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Listening.ProtoReflect.Descriptor instead.
+func (*Listening) Descriptor() ([]byte, []int) {
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Listening) GetPlays() []*Play {
+	if x != nil {
+		return x.Plays
+	}
+	return nil
+}
+
+func (x *Listening) GetContinues() bool {
+	if x != nil {
+		return x.Continues
+	}
+	return false
+}
+
 var File_services_songsplayed_songsplayedpb_songsplayed_proto protoreflect.FileDescriptor
 
 const file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDesc = "" +
@@ -959,12 +1120,22 @@ const file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDesc = "" +
 	"\ttruncated\x18\x02 \x01(\bR\ttruncated\"9\n" +
 	"\x06Follow\x12\x16\n" +
 	"\x06artist\x18\x01 \x01(\tR\x06artist\x12\x17\n" +
-	"\atime_ms\x18\x02 \x01(\x03R\x06timeMs*R\n" +
+	"\atime_ms\x18\x02 \x01(\x03R\x06timeMs\"P\n" +
+	"\x12ExportPlaysRequest\x12\x1b\n" +
+	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\"\x7f\n" +
+	"\x13ExportPlaysResponse\x12@\n" +
+	"\tlisteners\x18\x01 \x03(\v2\".homefeed.songsplayed.v1.ListeningR\tlisteners\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"^\n" +
+	"\tListening\x123\n" +
+	"\x05plays\x18\x01 \x03(\v2\x1d.homefeed.songsplayed.v1.PlayR\x05plays\x12\x1c\n" +
+	"\tcontinues\x18\x02 \x01(\bR\tcontinues*R\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vKIND_PLAYED\x10\x01\x12\x11\n" +
 	"\rKIND_FOLLOWED\x10\x02\x12\x10\n" +
-	"\fKIND_HEARTED\x10\x032\x84\x04\n" +
+	"\fKIND_HEARTED\x10\x032\xee\x04\n" +
 	"\vSongsPlayed\x12Y\n" +
 	"\x06Record\x12&.homefeed.songsplayed.v1.RecordRequest\x1a'.homefeed.songsplayed.v1.RecordResponse\x12b\n" +
 	"\tListPlays\x12).homefeed.songsplayed.v1.ListPlaysRequest\x1a*.homefeed.songsplayed.v1.ListPlaysResponse\x12e\n" +
@@ -972,7 +1143,8 @@ const file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDesc = "" +
 	"CountPlays\x12*.homefeed.songsplayed.v1.CountPlaysRequest\x1a+.homefeed.songsplayed.v1.CountPlaysResponse\x12e\n" +
 	"\n" +
 	"ListHearts\x12*.homefeed.songsplayed.v1.ListHeartsRequest\x1a+.homefeed.songsplayed.v1.ListHeartsResponse\x12h\n" +
-	"\vListFollows\x12+.homefeed.songsplayed.v1.ListFollowsRequest\x1a,.homefeed.songsplayed.v1.ListFollowsResponseB-Z+homefeed/services/songsplayed/songsplayedpbb\x06proto3"
+	"\vListFollows\x12+.homefeed.songsplayed.v1.ListFollowsRequest\x1a,.homefeed.songsplayed.v1.ListFollowsResponse\x12h\n" +
+	"\vExportPlays\x12+.homefeed.songsplayed.v1.ExportPlaysRequest\x1a,.homefeed.songsplayed.v1.ExportPlaysResponseB-Z+homefeed/services/songsplayed/songsplayedpbb\x06proto3"
 
 var (
 	file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescOnce sync.Once
@@ -987,7 +1159,7 @@ func file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP() []b
 }
 
 var file_services_songsplayed_songsplayedpb_songsplayed_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_services_songsplayed_songsplayedpb_songsplayed_proto_goTypes = []any{
 	(Kind)(0),                     // 0: homefeed.songsplayed.v1.Kind
 	(*Action)(nil),                // 1: homefeed.songsplayed.v1.Action
@@ -1004,37 +1176,44 @@ var file_services_songsplayed_songsplayedpb_songsplayed_proto_goTypes = []any{
 	(*ListFollowsRequest)(nil),    // 12: homefeed.songsplayed.v1.ListFollowsRequest
 	(*ListFollowsResponse)(nil),   // 13: homefeed.songsplayed.v1.ListFollowsResponse
 	(*Follow)(nil),                // 14: homefeed.songsplayed.v1.Follow
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(*ExportPlaysRequest)(nil),    // 15: homefeed.songsplayed.v1.ExportPlaysRequest
+	(*ExportPlaysResponse)(nil),   // 16: homefeed.songsplayed.v1.ExportPlaysResponse
+	(*Listening)(nil),             // 17: homefeed.songsplayed.v1.Listening
+	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
 }
 var file_services_songsplayed_songsplayedpb_songsplayed_proto_depIdxs = []int32{
 	0,  // 0: homefeed.songsplayed.v1.Action.kind:type_name -> homefeed.songsplayed.v1.Kind
 	1,  // 1: homefeed.songsplayed.v1.RecordRequest.actions:type_name -> homefeed.songsplayed.v1.Action
-	15, // 2: homefeed.songsplayed.v1.ListPlaysRequest.start:type_name -> google.protobuf.Timestamp
-	15, // 3: homefeed.songsplayed.v1.ListPlaysRequest.end:type_name -> google.protobuf.Timestamp
+	18, // 2: homefeed.songsplayed.v1.ListPlaysRequest.start:type_name -> google.protobuf.Timestamp
+	18, // 3: homefeed.songsplayed.v1.ListPlaysRequest.end:type_name -> google.protobuf.Timestamp
 	6,  // 4: homefeed.songsplayed.v1.ListPlaysResponse.plays:type_name -> homefeed.songsplayed.v1.Play
-	15, // 5: homefeed.songsplayed.v1.CountPlaysRequest.start:type_name -> google.protobuf.Timestamp
-	15, // 6: homefeed.songsplayed.v1.CountPlaysRequest.end:type_name -> google.protobuf.Timestamp
+	18, // 5: homefeed.songsplayed.v1.CountPlaysRequest.start:type_name -> google.protobuf.Timestamp
+	18, // 6: homefeed.songsplayed.v1.CountPlaysRequest.end:type_name -> google.protobuf.Timestamp
 	9,  // 7: homefeed.songsplayed.v1.CountPlaysResponse.tracks:type_name -> homefeed.songsplayed.v1.Count
 	9,  // 8: homefeed.songsplayed.v1.CountPlaysResponse.artists:type_name -> homefeed.songsplayed.v1.Count
-	15, // 9: homefeed.songsplayed.v1.ListHeartsRequest.end:type_name -> google.protobuf.Timestamp
+	18, // 9: homefeed.songsplayed.v1.ListHeartsRequest.end:type_name -> google.protobuf.Timestamp
 	6,  // 10: homefeed.songsplayed.v1.ListHeartsResponse.hearts:type_name -> homefeed.songsplayed.v1.Play
-	15, // 11: homefeed.songsplayed.v1.ListFollowsRequest.end:type_name -> google.protobuf.Timestamp
+	18, // 11: homefeed.songsplayed.v1.ListFollowsRequest.end:type_name -> google.protobuf.Timestamp
 	14, // 12: homefeed.songsplayed.v1.ListFollowsResponse.follows:type_name -> homefeed.songsplayed.v1.Follow
-	2,  // 13: homefeed.songsplayed.v1.SongsPlayed.Record:input_type -> homefeed.songsplayed.v1.RecordRequest
-	4,  // 14: homefeed.songsplayed.v1.SongsPlayed.ListPlays:input_type -> homefeed.songsplayed.v1.ListPlaysRequest
-	7,  // 15: homefeed.songsplayed.v1.SongsPlayed.CountPlays:input_type -> homefeed.songsplayed.v1.CountPlaysRequest
-	10, // 16: homefeed.songsplayed.v1.SongsPlayed.ListHearts:input_type -> homefeed.songsplayed.v1.ListHeartsRequest
-	12, // 17: homefeed.songsplayed.v1.SongsPlayed.ListFollows:input_type -> homefeed.songsplayed.v1.ListFollowsRequest
-	3,  // 18: homefeed.songsplayed.v1.SongsPlayed.Record:output_type -> homefeed.songsplayed.v1.RecordResponse
-	5,  // 19: homefeed.songsplayed.v1.SongsPlayed.ListPlays:output_type -> homefeed.songsplayed.v1.ListPlaysResponse
-	8,  // 20: homefeed.songsplayed.v1.SongsPlayed.CountPlays:output_type -> homefeed.songsplayed.v1.CountPlaysResponse
-	11, // 21: homefeed.songsplayed.v1.SongsPlayed.ListHearts:output_type -> homefeed.songsplayed.v1.ListHeartsResponse
-	13, // 22: homefeed.songsplayed.v1.SongsPlayed.ListFollows:output_type -> homefeed.songsplayed.v1.ListFollowsResponse
-	18, // [18:23] is the sub-list for method output_type
-	13, // [13:18] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	17, // 13: homefeed.songsplayed.v1.ExportPlaysResponse.listeners:type_name -> homefeed.songsplayed.v1.Listening
+	6,  // 14: homefeed.songsplayed.v1.Listening.plays:type_name -> homefeed.songsplayed.v1.Play
+	2,  // 15: homefeed.songsplayed.v1.SongsPlayed.Record:input_type -> homefeed.songsplayed.v1.RecordRequest
+	4,  // 16: homefeed.songsplayed.v1.SongsPlayed.ListPlays:input_type -> homefeed.songsplayed.v1.ListPlaysRequest
+	7,  // 17: homefeed.songsplayed.v1.SongsPlayed.CountPlays:input_type -> homefeed.songsplayed.v1.CountPlaysRequest
+	10, // 18: homefeed.songsplayed.v1.SongsPlayed.ListHearts:input_type -> homefeed.songsplayed.v1.ListHeartsRequest
+	12, // 19: homefeed.songsplayed.v1.SongsPlayed.ListFollows:input_type -> homefeed.songsplayed.v1.ListFollowsRequest
+	15, // 20: homefeed.songsplayed.v1.SongsPlayed.ExportPlays:input_type -> homefeed.songsplayed.v1.ExportPlaysRequest
+	3,  // 21: homefeed.songsplayed.v1.SongsPlayed.Record:output_type -> homefeed.songsplayed.v1.RecordResponse
+	5,  // 22: homefeed.songsplayed.v1.SongsPlayed.ListPlays:output_type -> homefeed.songsplayed.v1.ListPlaysResponse
+	8,  // 23: homefeed.songsplayed.v1.SongsPlayed.CountPlays:output_type -> homefeed.songsplayed.v1.CountPlaysResponse
+	11, // 24: homefeed.songsplayed.v1.SongsPlayed.ListHearts:output_type -> homefeed.songsplayed.v1.ListHeartsResponse
+	13, // 25: homefeed.songsplayed.v1.SongsPlayed.ListFollows:output_type -> homefeed.songsplayed.v1.ListFollowsResponse
+	16, // 26: homefeed.songsplayed.v1.SongsPlayed.ExportPlays:output_type -> homefeed.songsplayed.v1.ExportPlaysResponse
+	21, // [21:27] is the sub-list for method output_type
+	15, // [15:21] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_services_songsplayed_songsplayedpb_songsplayed_proto_init() }
@@ -1048,7 +1227,7 @@ func file_services_songsplayed_songsplayedpb_songsplayed_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDesc), len(file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   14,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

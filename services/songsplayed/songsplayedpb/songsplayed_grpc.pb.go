@@ -24,6 +24,7 @@ const (
 	SongsPlayed_CountPlays_FullMethodName  = "/homefeed.songsplayed.v1.SongsPlayed/CountPlays"
 	SongsPlayed_ListHearts_FullMethodName  = "/homefeed.songsplayed.v1.SongsPlayed/ListHearts"
 	SongsPlayed_ListFollows_FullMethodName = "/homefeed.songsplayed.v1.SongsPlayed/ListFollows"
+	SongsPlayed_ExportPlays_FullMethodName = "/homefeed.songsplayed.v1.SongsPlayed/ExportPlays"
 )
 
 // SongsPlayedClient is the client API for SongsPlayed service.
@@ -46,6 +47,10 @@ type SongsPlayedClient interface {
 	ListHearts(ctx context.Context, in *ListHeartsRequest, opts ...grpc.CallOption) (*ListHeartsResponse, error)
 	// ListFollows returns the artists that a listener followed before end, each once, followed last first.
 	ListFollows(ctx context.Context, in *ListFollowsRequest, opts ...grpc.CallOption) (*ListFollowsResponse, error)
+	// ExportPlays returns the plays of all listeners, listener after listener, without saying whose they are: for
+	// learning from all of them. Listeners come in an order that has no meaning, and plays recorded meanwhile may be
+	// missing. A page ends after page_size plays, or 100,000 rows of any kind: it may be empty and not the last.
+	ExportPlays(ctx context.Context, in *ExportPlaysRequest, opts ...grpc.CallOption) (*ExportPlaysResponse, error)
 }
 
 type songsPlayedClient struct {
@@ -106,6 +111,16 @@ func (c *songsPlayedClient) ListFollows(ctx context.Context, in *ListFollowsRequ
 	return out, nil
 }
 
+func (c *songsPlayedClient) ExportPlays(ctx context.Context, in *ExportPlaysRequest, opts ...grpc.CallOption) (*ExportPlaysResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExportPlaysResponse)
+	err := c.cc.Invoke(ctx, SongsPlayed_ExportPlays_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // SongsPlayedServer is the server API for SongsPlayed service.
 // All implementations must embed UnimplementedSongsPlayedServer
 // for forward compatibility.
@@ -126,6 +141,10 @@ type SongsPlayedServer interface {
 	ListHearts(context.Context, *ListHeartsRequest) (*ListHeartsResponse, error)
 	// ListFollows returns the artists that a listener followed before end, each once, followed last first.
 	ListFollows(context.Context, *ListFollowsRequest) (*ListFollowsResponse, error)
+	// ExportPlays returns the plays of all listeners, listener after listener, without saying whose they are: for
+	// learning from all of them. Listeners come in an order that has no meaning, and plays recorded meanwhile may be
+	// missing. A page ends after page_size plays, or 100,000 rows of any kind: it may be empty and not the last.
+	ExportPlays(context.Context, *ExportPlaysRequest) (*ExportPlaysResponse, error)
 	mustEmbedUnimplementedSongsPlayedServer()
 }
 
@@ -150,6 +169,9 @@ func (UnimplementedSongsPlayedServer) ListHearts(context.Context, *ListHeartsReq
 }
 func (UnimplementedSongsPlayedServer) ListFollows(context.Context, *ListFollowsRequest) (*ListFollowsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListFollows not implemented")
+}
+func (UnimplementedSongsPlayedServer) ExportPlays(context.Context, *ExportPlaysRequest) (*ExportPlaysResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ExportPlays not implemented")
 }
 func (UnimplementedSongsPlayedServer) mustEmbedUnimplementedSongsPlayedServer() {}
 func (UnimplementedSongsPlayedServer) testEmbeddedByValue()                     {}
@@ -262,6 +284,24 @@ func _SongsPlayed_ListFollows_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SongsPlayed_ExportPlays_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExportPlaysRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SongsPlayedServer).ExportPlays(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SongsPlayed_ExportPlays_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SongsPlayedServer).ExportPlays(ctx, req.(*ExportPlaysRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // SongsPlayed_ServiceDesc is the grpc.ServiceDesc for SongsPlayed service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -288,6 +328,10 @@ var SongsPlayed_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListFollows",
 			Handler:    _SongsPlayed_ListFollows_Handler,
+		},
+		{
+			MethodName: "ExportPlays",
+			Handler:    _SongsPlayed_ExportPlays_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
