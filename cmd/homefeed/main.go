@@ -11,6 +11,8 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 )
 
@@ -46,6 +48,9 @@ func commands() []command {
 		{"catalog", "serve tracks and artists", &catalogConfig{}},
 		{"replay", "send a log of listening to the API", &replayConfig{}},
 		{"train", "learn vectors from playlists", &trainConfig{}},
+		{"train eval", "say how well vectors guess the next track", &evalConfig{}},
+		{"train sweep", "try settings, and draw how well they do", &sweepConfig{}},
+		{"train compare", "time another trainer beside this one", &compareConfig{}},
 	}
 }
 
@@ -66,20 +71,29 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		usage(out)
 		return 0
 	}
-	for _, c := range commands() {
-		if c.name == args[0] {
-			return c.run(ctx, args[1:], out, errOut)
-		}
+	if c, rest, known := find(args); known {
+		return c.run(ctx, rest, out, errOut)
 	}
 	fmt.Fprintf(errOut, "homefeed: unknown command %q\n\n", args[0])
 	usage(errOut)
 	return 2
 }
 
+// find is the command that args begin with, of which some have two words, and what follows.
+func find(args []string) (c command, rest []string, known bool) {
+	for _, c := range slices.Backward(commands()) { // train eval stands behind train
+		words := strings.Fields(c.name)
+		if len(args) >= len(words) && slices.Equal(words, args[:len(words)]) {
+			return c, args[len(words):], true
+		}
+	}
+	return command{}, nil, false
+}
+
 func usage(w io.Writer) {
 	fmt.Fprintln(w, "usage: homefeed COMMAND [flags]; homefeed COMMAND -h tells a command's flags")
 	for _, c := range commands() {
-		fmt.Fprintf(w, "  %-12s %s\n", c.name, c.doc)
+		fmt.Fprintf(w, "  %-13s %s\n", c.name, c.doc)
 	}
 }
 

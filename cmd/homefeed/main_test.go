@@ -65,6 +65,15 @@ func TestWrongFlags(t *testing.T) {
 		"end":               {[]string{"replay", "-shift", "-end=noon", "log"}, []string{`"noon"`, "-end", "2026-01-02T15:04:05Z"}},
 		"train":             {[]string{"train"}, []string{"-in is missing: want", "-out is missing: want"}},
 		"model's name":      {[]string{"train", "-in=a", "-out=model"}, []string{`-out "model": want a name that ends in .bin`}},
+		"two sources":       {[]string{"train", "-in=a", "-from-songs-played=b:1", "-out=b.bin"}, []string{"-from-songs-played: want this or -in"}},
+		"playlists' format": {[]string{"train", "-in=a", "-format=xml", "-out=b.bin"}, []string{`-format "xml": want text or jsonl`}},
+		"pause":             {[]string{"train", "-from-songs-played=b:1", "-pause=-1s", "-out=b.bin"}, []string{"-pause: -1s: want"}},
+		"seeds":             {[]string{"train", "eval", "-in=a", "-seeds=0"}, []string{"-seeds: 0: want 1 to 100"}},
+		"nothing to try":    {[]string{"train", "sweep", "-in=a"}, []string{"1 combinations: want lists such as -windows 2,3,5"}},
+		"no numbers":        {[]string{"train", "sweep", "-in=a", "-windows=2;3"}, []string{"-windows", "want numbers with commas between"}},
+		"chart":             {[]string{"train", "sweep", "-in=a", "-dims=2,3", "-chart=c.png"}, []string{`-chart: "c.png": want a name that ends in .svg`}},
+		"one bad try":       {[]string{"train", "sweep", "-in=a", "-dims=2,0"}, []string{"-dim: 0: want 1 to"}},
+		"no other trainer":  {[]string{"train", "compare", "-in=a", "--", "w2v", "{in}"}, []string{"behind --", "writes {bin} or {txt}"}},
 		"window":            {[]string{"train", "-in=a", "-out=b.bin", "-window=0"}, []string{"-window: 0: want 1 to"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -95,7 +104,7 @@ func TestHelp(t *testing.T) {
 			t.Errorf("-h lacks %s", c.name)
 		}
 		var out bytes.Buffer
-		if code := run(t.Context(), []string{c.name, "-h"}, &out, &errOut); code != 0 || errOut.Len() > 0 {
+		if code := run(t.Context(), append(strings.Fields(c.name), "-h"), &out, &errOut); code != 0 || errOut.Len() > 0 {
 			t.Errorf("%s -h: exit code %d, errors %q", c.name, code, errOut.String())
 		}
 		flags := 0
@@ -120,6 +129,10 @@ func TestRightFlags(t *testing.T) {
 		{"catalog", "-file=c.tsv"},
 		{"replay", "-shift", "-end=2026-01-02T15:04:05.678Z", "log.tsv"},
 		{"train", "-in=p.txt", "-out=m.txt.gz"},
+		{"train", "-from-songs-played=s:1", "-plaintext", "-pause=20m", "-out=m.bin"},
+		{"train", "eval", "-in=p.jsonl"},
+		{"train", "sweep", "-in=p.txt", "-dims=16, 32", "-exponents=-.5,.75", "-chart=c.svg"},
+		{"train", "compare", "-in=p.txt", "--", "w2v", "-train", "{in}", "-output", "{txt}"},
 	} {
 		if err := parseOnly(t, args); err != nil {
 			t.Errorf("%v: %v", args, err)
@@ -130,13 +143,11 @@ func TestRightFlags(t *testing.T) {
 // parseOnly reads a command line without running it.
 func parseOnly(t *testing.T, args []string) error {
 	t.Helper()
-	for _, c := range commands() {
-		if c.name == args[0] {
-			return parse(c.flagSet(), c.action, args[1:])
-		}
+	c, rest, known := find(args)
+	if !known {
+		t.Fatalf("no command %s", args[0])
 	}
-	t.Fatalf("no command %s", args[0])
-	return nil
+	return parse(c.flagSet(), c.action, rest)
 }
 
 // answer is what GET url says in the end: it waits for a process that starts.

@@ -1,4 +1,5 @@
-// Package train is the command that learns vectors from a file of playlists.
+// Package train is the commands that learn vectors from playlists, and that say how good they are: train, train eval,
+// train sweep and train compare.
 package train
 
 import (
@@ -16,7 +17,7 @@ import (
 
 // Config is what the command is told.
 type Config struct {
-	In  string // playlists, one a line, track ids by blanks; may be gzipped
+	Source
 	Out string // the model; its name ends in .bin or .txt, and .gz may follow
 	sgns.Config
 }
@@ -36,15 +37,12 @@ func run(ctx context.Context, cfg Config, out io.Writer, now func() time.Time) e
 	if _, err := os.Stat(filepath.Dir(cfg.Out)); err != nil {
 		return fmt.Errorf("directory of the model: %w", err)
 	}
-	corpus, err := sgns.LoadCorpus(cfg.In, cfg.Format)
+	corpus, err := cfg.load(ctx, out)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%s: %d playlists, %d tracks, %d different ones\n",
-		cfg.In, corpus.Playlists(), corpus.Words(), corpus.Tracks())
-	meter := &meter{out: out, now: now, start: now()}
-	meter.told = meter.start
-	v, err := sgns.Train(ctx, corpus, cfg.Config, meter.progress)
+	start := now()
+	v, err := sgns.Train(ctx, corpus, cfg.Config, newMeter("", out, now).progress)
 	if err != nil {
 		return err
 	}
@@ -52,7 +50,7 @@ func run(ctx context.Context, cfg Config, out io.Writer, now func() time.Time) e
 		return err
 	}
 	fmt.Fprintf(out, "%s: model %s, %d tracks of dimension %d, in %v\n",
-		cfg.Out, word2vec.NewModel(v).Version(), v.Len(), v.Dim(), now().Sub(meter.start).Round(time.Millisecond))
+		cfg.Out, word2vec.NewModel(v).Version(), v.Len(), v.Dim(), now().Sub(start).Round(time.Millisecond))
 	return nil
 }
 
@@ -61,9 +59,16 @@ const tellEvery = time.Second
 
 // meter tells how far training has come, how fast it is and how long it will take.
 type meter struct {
+	name        string // of what is trained, before each line
 	out         io.Writer
 	now         func() time.Time
 	start, told time.Time
+}
+
+func newMeter(name string, out io.Writer, now func() time.Time) *meter {
+	m := &meter{name: name, out: out, now: now, start: now()}
+	m.told = m.start
+	return m
 }
 
 func (m *meter) progress(p sgns.Progress) {
@@ -75,6 +80,6 @@ func (m *meter) progress(p sgns.Progress) {
 	took := now.Sub(m.start)
 	left := time.Duration(float64(took) / float64(p.Words) * float64(p.Total-p.Words))
 	speed := float64(p.Words) / max(took.Seconds(), 1e-3)
-	fmt.Fprintf(m.out, "epoch %d of %d, %3.0f%%, %.0f words/s, %v left\n",
-		min(p.Epoch+1, p.Epochs), p.Epochs, 100*float64(p.Words)/float64(p.Total), speed, left.Round(time.Second))
+	fmt.Fprintf(m.out, "%sepoch %d of %d, %3.0f%%, %.0f words/s, %v left\n",
+		m.name, min(p.Epoch+1, p.Epochs), p.Epochs, 100*float64(p.Words)/float64(p.Total), speed, left.Round(time.Second))
 }
