@@ -32,8 +32,9 @@ type query struct{ from, target int32 }
 const unseen = -1
 
 // NewTest takes the last track off each playlist that has at least Shortest. Shorter ones are left out. Of the
-// questions it keeps at most most, chosen by the seed; 0 means all.
-func NewTest(c *sgns.Corpus, most int, seed uint64) (*Test, error) {
+// questions it keeps at most most, chosen by the seed; 0 means all. Playlists that are also given are learnt from
+// whole, and not asked about.
+func NewTest(c *sgns.Corpus, most int, seed uint64, also ...*sgns.Corpus) (*Test, error) {
 	var asked []int // playlists
 	for i := range c.Playlists() {
 		if len(c.Playlist(i)) >= Shortest {
@@ -45,8 +46,16 @@ func NewTest(c *sgns.Corpus, most int, seed uint64) (*Test, error) {
 	}
 	train, err := sgns.NewCorpus(func(yield func([]string) bool) {
 		for _, i := range asked {
-			if !yield(head(c, i)) {
+			p := c.Playlist(i)
+			if !yield(ids(c, p[:len(p)-1])) {
 				return
+			}
+		}
+		for _, c := range also {
+			for i := range c.Playlists() {
+				if !yield(ids(c, c.Playlist(i))) {
+					return
+				}
 			}
 		}
 	})
@@ -72,14 +81,12 @@ func NewTest(c *sgns.Corpus, most int, seed uint64) (*Test, error) {
 	return t, nil
 }
 
-// head is playlist i without its last track.
-func head(c *sgns.Corpus, i int) []string {
-	p := c.Playlist(i)
-	ids := make([]string, len(p)-1)
-	for j := range ids {
-		ids[j] = c.ID(p[j])
+func ids(c *sgns.Corpus, tracks []int32) []string {
+	all := make([]string, len(tracks))
+	for i, track := range tracks {
+		all[i] = c.ID(track)
 	}
-	return ids
+	return all
 }
 
 // Queries is how many questions are asked.

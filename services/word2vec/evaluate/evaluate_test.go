@@ -58,6 +58,14 @@ func TestTheLastTrackIsAskedForAndNotLearnt(t *testing.T) {
 	if _, ok := test.Train.Number("z"); ok {
 		t.Error("what is asked for is learnt from")
 	}
+	more, err := NewTest(corpus(t, "a b c"), 0, 1, corpus(t, "c d", "e"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if more.Train.Playlists() != 3 || more.Train.Words() != 5 || more.Queries() != 1 {
+		t.Errorf("with more to learn from: %d playlists of %d tracks, %d questions",
+			more.Train.Playlists(), more.Train.Words(), more.Queries())
+	}
 	if _, err := NewTest(corpus(t, "a b"), 0, 1); err == nil {
 		t.Error("a test without questions")
 	}
