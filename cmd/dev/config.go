@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"time"
 )
 
 // Config is everything that can be set from outside. The zero of each field is what the flag's help says.
@@ -25,6 +26,9 @@ type Config struct {
 	Rate      float64 // live events a second with -demo
 	Days      int     // of history with -demo
 	Verbose   bool    // log everything
+	// Retrain is how often vectors are learnt anew from what was played. 0 is never: training takes a processor for
+	// seconds to minutes, and shelves that change by themselves are what one wants to have asked for.
+	Retrain time.Duration
 }
 
 // parse reads the flags. Its error has been shown to the user on out already.
@@ -45,6 +49,7 @@ func parse(args []string, out io.Writer) (Config, error) {
 	fs.Uint64Var(&c.Seed, "seed", 1, "seed of everything made up")
 	fs.Float64Var(&c.Rate, "rate", 5, "live events a second with -demo")
 	fs.IntVar(&c.Days, "days", 30, "days of history with -demo")
+	fs.DurationVar(&c.Retrain, "retrain", 0, "learn vectors anew from what was played, so `often`; they serve unless they are worse than the old ones. 0: never")
 	fs.BoolVar(&c.Verbose, "v", false, "log everything, not only warnings, to the terminal")
 	if err := fs.Parse(args); err != nil {
 		return c, err
@@ -84,6 +89,8 @@ func (c *Config) validate(rest []string) error {
 		return errors.New("-demo: its listeners play the made-up catalogue: leave out -catalog, or replay a log with homefeed replay")
 	case c.Rate <= 0 || c.Rate > 1000:
 		return fmt.Errorf("-rate %v: want more than 0 and at most 1000", c.Rate)
+	case c.Retrain < 0 || c.Retrain > 0 && c.Retrain < time.Second:
+		return fmt.Errorf("-retrain %v: want 1s or more, or 0 for never", c.Retrain)
 	case c.Days < 1 || c.Days > 365:
 		return fmt.Errorf("-days %d: want 1 to 365", c.Days)
 	}

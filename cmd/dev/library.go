@@ -17,14 +17,16 @@ import (
 	"homefeed/cmd/homefeed/train"
 	"homefeed/services/catalog"
 	"homefeed/services/catalog/art"
-	"homefeed/services/word2vec"
+	"homefeed/services/word2vec/sgns"
+	"homefeed/services/word2vec/vectors"
 )
 
 // library is the music: the user's own, or a made-up one.
 type library struct {
-	catalog *catalog.Catalog
-	model   *word2vec.Model // nil when there are no playlists to learn from
-	world   *madeup.World   // nil when the catalogue is the user's own
+	catalog   *catalog.Catalog
+	playlists string           // the file to learn from; empty: none
+	vectors   *vectors.Vectors // nil when there are no playlists to learn from
+	world     *madeup.World    // nil when the catalogue is the user's own
 }
 
 // openLibrary loads the catalogue and the vectors. The first time it makes what is missing, which takes seconds and
@@ -49,16 +51,25 @@ func openLibrary(ctx context.Context, cfg Config, out io.Writer) (*library, erro
 	if l.catalog, err = catalog.Load(tracks); err != nil {
 		return nil, err
 	}
-	if playlists == "" {
-		fmt.Fprintln(out, "No -playlists: shelves that need to know what is near stay empty.")
+	if l.playlists = playlists; playlists == "" {
+		if cfg.Retrain == 0 {
+			fmt.Fprintln(out, "No -playlists: shelves that need to know what is near stay empty.")
+		}
 		return l, nil
 	}
-	l.model, err = learn(ctx, cfg.Data, playlists, out)
+	l.vectors, err = learn(ctx, cfg.Data, playlists, out)
 	return l, err
 }
 
-// learn is the model of a file of playlists, trained once for each content.
-func learn(ctx context.Context, dir, playlists string, out io.Writer) (*word2vec.Model, error) {
+// training is enough for a small library, in seconds.
+func training() sgns.Config {
+	c := sgns.Default()
+	c.Epochs, c.Dim = 10, 32
+	return c
+}
+
+// learn is the vectors of a file of playlists, trained once for each content.
+func learn(ctx context.Context, dir, playlists string, out io.Writer) (*vectors.Vectors, error) {
 	digest, err := digestOf(playlists)
 	if err != nil {
 		return nil, fmt.Errorf("-playlists: %w", err)
@@ -66,14 +77,12 @@ func learn(ctx context.Context, dir, playlists string, out io.Writer) (*word2vec
 	file := filepath.Join(dir, "vectors-"+digest+".bin")
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 		fmt.Fprintf(out, "Learning vectors from %s, once:\n", playlists)
-		cfg := train.Default()
-		cfg.In, cfg.Out = playlists, file
-		cfg.Config.Epochs, cfg.Config.Dim = 10, 32 // enough for a small library, in seconds
+		cfg := train.Config{Source: train.Source{In: playlists}, Out: file, Config: training()}
 		if err := train.Run(ctx, cfg, out); err != nil {
 			return nil, err
 		}
 	}
-	return word2vec.LoadModel(file)
+	return vectors.Load(file)
 }
 
 func digestOf(file string) (string, error) {

@@ -40,7 +40,11 @@ func (p *process) startServices(context.Context) error {
 		return err
 	}
 	songsplayed.Register(server, plays)
-	word2vec.Register(server, word2vec.NewServer(p.library.model))
+	near, err := p.openVectors()
+	if err != nil {
+		return err
+	}
+	word2vec.Register(server, near.server)
 	catalog.Register(server, catalog.NewServer(p.library.catalog))
 
 	if p.cfg.GRPC != "" {
@@ -52,20 +56,12 @@ func (p *process) startServices(context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.clients = clients{songsplayed.NewClient(conn), word2vec.NewClient(conn),
+	p.clients = clients{songsplayed.NewClient(conn), nearOrNothing{word2vec.NewClient(conn), near},
 		catalog.NewCache(catalog.NewClient(conn), catalog.CacheOptions{})}
-	if p.library.model == nil {
-		p.clients.vectors = nothingNear{}
+	if p.cfg.Retrain > 0 {
+		return p.startRetraining(near)
 	}
 	return nil
-}
-
-// nothingNear stands in for a service without a model, which would rightly say that it is unavailable: here nobody
-// will bring one, so trying again is of no use.
-type nothingNear struct{}
-
-func (nothingNear) Nearest(context.Context, []shelf.Seed, int, []string) ([]shelf.Neighbour, error) {
-	return nil, nil
 }
 
 func (p *process) listenGRPC(server *rpc.Server) error {
