@@ -162,7 +162,7 @@ func TestPlaylists(t *testing.T) {
 	if share := mixed / lists; share < .03 || share > .2 {
 		t.Errorf("%.3f of playlists cross over into another genre, want .03–.2", share)
 	}
-	c, err := sgns.ReadCorpus(strings.NewReader(playlistsText(t, w)))
+	c, err := sgns.ReadCorpus(strings.NewReader(playlistsText(t, w)), sgns.Text)
 	if err != nil {
 		t.Fatal(err)
 	}
