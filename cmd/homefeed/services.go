@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"time"
 
 	"cloud.google.com/go/bigtable"
 	"google.golang.org/grpc"
@@ -68,18 +69,24 @@ func (c *songsPlayedConfig) start(ctx context.Context, r *role) error {
 // word2VecConfig is the role that knows what is near what.
 type word2VecConfig struct {
 	Model  string
+	Follow time.Duration
 	Listen string
 	Admin  string
 }
 
 func (c *word2VecConfig) flags(fs *flag.FlagSet) {
-	fs.StringVar(&c.Model, "model", "", "`file` of vectors: word2vec's .bin or .txt, perhaps with .gz")
+	fs.StringVar(&c.Model, "model", "", "`file` of the model: .hfm, or word2vec's .bin or .txt, perhaps with .gz; a new one under the name is served within -follow")
+	fs.DurationVar(&c.Follow, "follow", 10*time.Second, "`time` between two looks at the file of the model")
 	listenFlag(fs, &c.Listen, ":8081")
 	adminFlag(fs, &c.Admin)
 }
 
 func (c *word2VecConfig) check(rest []string) error {
-	return errors.Join(noArguments(rest), listening(c.Listen, c.Admin), given("model", c.Model, "the file of vectors"))
+	var follow error
+	if c.Follow < 10*time.Millisecond {
+		follow = wrong("follow", c.Follow.String(), "10ms or more")
+	}
+	return errors.Join(noArguments(rest), listening(c.Listen, c.Admin), given("model", c.Model, "the file of the model"), follow)
 }
 
 func (c *word2VecConfig) run(ctx context.Context, env environment) error {
@@ -87,12 +94,13 @@ func (c *word2VecConfig) run(ctx context.Context, env environment) error {
 }
 
 func (c *word2VecConfig) start(_ context.Context, r *role) error {
-	model, err := word2vec.LoadModel(c.Model)
+	server, err := word2vec.OpenServer(c.Model, r.env.log)
 	if err != nil {
 		return err
 	}
-	r.env.log.Info("model is loaded", "version", model.Version(), "tracks", model.Tracks(), "dim", model.Dim())
-	return r.serveGRPC(c.Listen, func(g grpc.ServiceRegistrar) { word2vec.Register(g, word2vec.NewServer(model)) })
+	r.parts.Close("model", server.Close)
+	r.parts.Go("follow the model's file", func(ctx context.Context) error { return server.Follow(ctx, c.Follow) })
+	return r.serveGRPC(c.Listen, func(g grpc.ServiceRegistrar) { word2vec.Register(g, server) })
 }
 
 // catalogConfig is the role that knows tracks and artists.

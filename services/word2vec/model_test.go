@@ -83,7 +83,7 @@ func TestNearest(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			near, unknown, err := compass(t).Nearest(t.Context(), test.seeds, test.k, test.exclude)
+			near, unknown, err := compass(t).Nearest(t.Context(), word2vec.Query{Seeds: test.seeds, K: test.k, Exclude: test.exclude})
 			if diff := gocmp.Diff(test.want, near, nearly); diff != "" || err != nil {
 				t.Errorf("%v (-want +got)\n%s", err, diff)
 			}
@@ -120,7 +120,7 @@ func TestNearestAgreesWithSorting(t *testing.T) {
 		}
 		slices.SortStableFunc(want, func(a, b shelf.Neighbour) int { return cmp.Compare(b.Similarity, a.Similarity) })
 		want = want[:min(k, len(want))]
-		got, _, err := m.Nearest(t.Context(), []shelf.Seed{{Track: seed}}, k, exclude)
+		got, _, err := m.Nearest(t.Context(), word2vec.Query{Seeds: []shelf.Seed{{Track: seed}}, K: k, Exclude: exclude})
 		if diff := gocmp.Diff(want, got, nearly, cmpopts.EquateEmpty(),
 			cmpopts.IgnoreFields(shelf.Neighbour{}, "Track")); diff != "" || err != nil {
 			rt.Fatalf("%v (-want +got)\n%s", err, diff)
@@ -156,11 +156,11 @@ func TestLongScanObservesTheDeadline(t *testing.T) {
 	}
 	m := modelOf(t, ids, 1, data...)
 	ctx := &expiring{Context: t.Context(), after: 3}
-	near, _, err := m.Nearest(ctx, []shelf.Seed{{Track: "7"}}, 10, nil)
+	near, _, err := m.Nearest(ctx, word2vec.Query{Seeds: []shelf.Seed{{Track: "7"}}, K: 10})
 	if err != context.DeadlineExceeded || near != nil || ctx.looks != 3 {
 		t.Errorf("%d neighbours, %v after %d looks at the context", len(near), err, ctx.looks)
 	}
-	if _, _, err := m.Nearest(&expiring{Context: t.Context(), after: 100}, []shelf.Seed{{Track: "7"}}, 10, nil); err != nil {
+	if _, _, err := m.Nearest(&expiring{Context: t.Context(), after: 100}, word2vec.Query{Seeds: []shelf.Seed{{Track: "7"}}, K: 10}); err != nil {
 		t.Errorf("in time: %v", err)
 	}
 }
@@ -202,7 +202,7 @@ func BenchmarkNearest(b *testing.B) {
 			seeds := []shelf.Seed{{Track: "1"}, {Track: "2"}, {Track: "3"}, {Track: "4"}, {Track: "5"}}
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, _, err := m.Nearest(b.Context(), seeds, 20, ids[:50]); err != nil {
+				if _, _, err := m.Nearest(b.Context(), word2vec.Query{Seeds: seeds, K: 20, Exclude: ids[:50]}); err != nil {
 					b.Fatal(err)
 				}
 			}

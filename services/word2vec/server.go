@@ -2,24 +2,15 @@ package word2vec
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"math"
+	"log/slog"
 	"sync/atomic"
 
 	"google.golang.org/grpc"
 
 	"homefeed/services/rpc"
-	"homefeed/services/word2vec/vectors"
 	"homefeed/services/word2vec/word2vecpb"
-	"homefeed/shelves/shelf"
-)
-
-// Bounds of a request, as the proto states them.
-const (
-	MaxSeeds     = 100
-	MaxNearest   = 1_000
-	MaxExclude   = 10_000
-	defaultCount = 20
 )
 
 // Server answers from one model at a time. Its errors are *rpc.FieldError for requests over their bounds,
@@ -27,11 +18,13 @@ const (
 type Server struct {
 	word2vecpb.UnimplementedWord2VecServer
 	model atomic.Pointer[Model]
+	file  *follower // nil: models come by Swap alone
+	log   *slog.Logger
 }
 
 // NewServer makes the service of a model, which may be nil until Swap brings one.
 func NewServer(m *Model) *Server {
-	s := &Server{}
+	s := &Server{log: slog.New(slog.DiscardHandler)}
 	s.model.Store(m)
 	return s
 }
@@ -39,34 +32,80 @@ func NewServer(m *Model) *Server {
 // Register puts the service on a gRPC server.
 func Register(r grpc.ServiceRegistrar, s *Server) { word2vecpb.RegisterWord2VecServer(r, s) }
 
-// Swap makes m the model that later calls are answered from, and returns the one before. Calls in progress end
-// with the model they began with.
+// Swap makes m, which may be nil, the model that later calls are answered from, and returns the one before, for the
+// caller to close. Calls in progress end with the model they began with.
 func (s *Server) Swap(m *Model) *Model { return s.model.Swap(m) }
 
-func (s *Server) current() (*Model, error) {
-	m := s.model.Load()
-	if m == nil {
-		return nil, fmt.Errorf("no model is loaded yet: %w", rpc.ErrUnavailable)
+// Close leaves the server without a model, and gives the memory of the last one back.
+func (s *Server) Close() error {
+	if m := s.Swap(nil); m != nil {
+		return m.Close()
 	}
-	return m, nil
+	return nil
+}
+
+// current is the model, and done, which must be called when nothing of it is used any more.
+func (s *Server) current() (m *Model, done func(), err error) {
+	for {
+		m := s.model.Load()
+		if m == nil {
+			return nil, nil, fmt.Errorf("no model is loaded yet: %w", rpc.ErrUnavailable)
+		}
+		if m.acquire() {
+			return m, func() {
+				if err := m.release(); err != nil {
+					s.log.Error("memory of a model is not given back", "version", m.Version(), "error", err)
+				}
+			}, nil
+		} // it was swapped and closed since it was loaded
+	}
 }
 
 // Nearest returns the k tracks nearest to the weighted mean of the seeds.
 func (s *Server) Nearest(ctx context.Context, r *word2vecpb.NearestRequest) (*word2vecpb.NearestResponse, error) {
-	seeds, k, err := checkNearest(r)
+	q, err := checkNearest("", r)
 	if err != nil {
 		return nil, err
 	}
-	m, err := s.current()
+	m, done, err := s.current()
 	if err != nil {
 		return nil, err
 	}
-	near, unknown, err := m.Nearest(ctx, seeds, k, r.GetExclude())
+	defer done()
+	return nearest(ctx, m, "", q)
+}
+
+// NearestBatch answers each request as Nearest does.
+func (s *Server) NearestBatch(ctx context.Context, r *word2vecpb.NearestBatchRequest) (*word2vecpb.NearestBatchResponse, error) {
+	queries, err := checkBatch(r)
 	if err != nil {
-		return nil, fmt.Errorf("scanning %d tracks: %w", m.Tracks(), err)
+		return nil, err
+	}
+	m, done, err := s.current()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	answer := &word2vecpb.NearestBatchResponse{Responses: make([]*word2vecpb.NearestResponse, len(queries))}
+	for i, q := range queries {
+		if answer.Responses[i], err = nearest(ctx, m, prefix(i), q); err != nil {
+			return nil, err
+		}
+	}
+	return answer, nil
+}
+
+// nearest answers a request whose path in the message is at.
+func nearest(ctx context.Context, m *Model, at string, q Query) (*word2vecpb.NearestResponse, error) {
+	near, unknown, err := m.Nearest(ctx, q)
+	if errors.Is(err, errVector) {
+		return nil, rpc.Invalid(at+"vector", fmt.Sprintf("%v: %d", errVector, m.Dim()))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("searching %d tracks: %w", m.Tracks(), err)
 	}
 	answer := &word2vecpb.NearestResponse{
-		Neighbours: make([]*word2vecpb.Neighbour, len(near)), UnknownSeeds: unknown, ModelVersion: m.version,
+		Neighbours: make([]*word2vecpb.Neighbour, len(near)), UnknownSeeds: unknown, ModelVersion: m.Version(),
 	}
 	for i, n := range near {
 		answer.Neighbours[i] = &word2vecpb.Neighbour{Track: n.Track, Similarity: n.Similarity}
@@ -74,72 +113,88 @@ func (s *Server) Nearest(ctx context.Context, r *word2vecpb.NearestRequest) (*wo
 	return answer, nil
 }
 
-func checkNearest(r *word2vecpb.NearestRequest) (seeds []shelf.Seed, k int, err error) {
-	if n := len(r.GetSeeds()); n > MaxSeeds {
-		return nil, 0, rpc.Invalid("seeds", fmt.Sprintf("want at most %d, not %d", MaxSeeds, n))
-	}
-	if n := len(r.GetExclude()); n > MaxExclude {
-		return nil, 0, rpc.Invalid("exclude", fmt.Sprintf("want at most %d, not %d", MaxExclude, n))
-	}
-	k = int(r.GetK())
-	if k < 0 || k > MaxNearest {
-		return nil, 0, rpc.Invalid("k", fmt.Sprintf("want 0 to %d, not %d", MaxNearest, k))
-	}
-	if k == 0 {
-		k = defaultCount
-	}
-	for i, seed := range r.GetSeeds() {
-		if w := float64(seed.GetWeight()); math.IsNaN(w) || math.IsInf(w, 0) {
-			return nil, 0, rpc.Invalid(fmt.Sprintf("seeds[%d].weight", i), "want a finite number")
-		}
-		seeds = append(seeds, shelf.Seed{Track: seed.GetTrack(), Weight: seed.GetWeight()})
-	}
-	return seeds, k, nil
-}
-
 // GetVector returns a track's vector.
 func (s *Server) GetVector(_ context.Context, r *word2vecpb.GetVectorRequest) (*word2vecpb.GetVectorResponse, error) {
-	m, err := s.current()
+	m, done, err := s.current()
 	if err != nil {
 		return nil, err
 	}
-	vector, err := m.mustVector(r.GetTrack())
-	if err != nil {
-		return nil, err
+	defer done()
+	vector, ok := m.Vector(r.GetTrack())
+	if !ok {
+		return nil, m.lacks(r.GetTrack())
 	}
-	return &word2vecpb.GetVectorResponse{Vector: vector, ModelVersion: m.version}, nil
+	return &word2vecpb.GetVectorResponse{Vector: vector, ModelVersion: m.Version()}, nil
 }
 
 // Similarity returns the cosine of two tracks.
 func (s *Server) Similarity(_ context.Context, r *word2vecpb.SimilarityRequest) (*word2vecpb.SimilarityResponse, error) {
-	m, err := s.current()
+	m, done, err := s.current()
 	if err != nil {
 		return nil, err
 	}
-	a, err := m.mustVector(r.GetA())
+	defer done()
+	for _, track := range []string{r.GetA(), r.GetB()} {
+		if !m.has(track) {
+			return nil, m.lacks(track)
+		}
+	}
+	similarity, _ := m.Similarity(r.GetA(), r.GetB())
+	return &word2vecpb.SimilarityResponse{Similarity: similarity}, nil
+}
+
+// Similarities returns the cosine of each pair of which the model has both.
+func (s *Server) Similarities(_ context.Context, r *word2vecpb.SimilaritiesRequest) (*word2vecpb.SimilaritiesResponse, error) {
+	if n := len(r.GetPairs()); n > MaxPairs {
+		return nil, rpc.Invalid("pairs", fmt.Sprintf("want at most %d, not %d", MaxPairs, n))
+	}
+	m, done, err := s.current()
 	if err != nil {
 		return nil, err
 	}
-	b, err := m.mustVector(r.GetB())
-	if err != nil {
-		return nil, err
+	defer done()
+	answer := &word2vecpb.SimilaritiesResponse{ModelVersion: m.Version()}
+	told := map[string]bool{}
+	for _, pair := range r.GetPairs() {
+		p := &word2vecpb.PairSimilarity{}
+		if similarity, ok := m.Similarity(pair.GetA(), pair.GetB()); ok {
+			p.Similarity = &similarity
+		}
+		for _, track := range []string{pair.GetA(), pair.GetB()} {
+			if p.Similarity == nil && !told[track] && !m.has(track) {
+				told[track] = true
+				answer.Unknown = append(answer.Unknown, track)
+			}
+		}
+		answer.Pairs = append(answer.Pairs, p)
 	}
-	return &word2vecpb.SimilarityResponse{Similarity: min(max(vectors.Dot(a, b), -1), 1)}, nil
+	return answer, nil
 }
 
 // GetModel describes the model that is serving.
 func (s *Server) GetModel(context.Context, *word2vecpb.GetModelRequest) (*word2vecpb.GetModelResponse, error) {
-	m, err := s.current()
+	m, done, err := s.current()
 	if err != nil {
 		return nil, err
 	}
-	return &word2vecpb.GetModelResponse{Version: m.version, Tracks: int32(m.Tracks()), Dim: int32(m.Dim())}, nil
+	defer done()
+	c := m.content
+	build := &word2vecpb.BuildSettings{
+		Lists: int32(c.Lists()), Recall: c.Recall, RecallFound: c.Report.Recall, Codes: len(c.Codes) > 0, Seed: c.Seed,
+	}
+	for _, probes := range c.Probes {
+		build.Probes = append(build.Probes, int32(probes))
+	}
+	return &word2vecpb.GetModelResponse{
+		Version: c.Version, Tracks: int32(c.Len()), Dim: int32(c.Dim), Name: c.Name, Labels: c.Labels(), Build: build,
+	}, nil
 }
 
-func (m *Model) mustVector(track string) ([]float32, error) {
-	vector, ok := m.Vector(track)
-	if !ok {
-		return nil, fmt.Errorf("track %.140q in model %s: %w", track, m.version, rpc.ErrNotFound)
-	}
-	return vector, nil
+func (m *Model) has(track string) bool {
+	_, ok := m.content.Find(track)
+	return ok
+}
+
+func (m *Model) lacks(track string) error {
+	return fmt.Errorf("track %.140q in model %s: %w", track, m.Version(), rpc.ErrNotFound)
 }

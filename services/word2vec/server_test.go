@@ -42,7 +42,7 @@ func TestClient(t *testing.T) {
 	ctx := t.Context()
 
 	seeds := []shelf.Seed{{Track: "n", Weight: 2}, {Track: "gone"}, {Track: "e"}}
-	want, _, _ := m.Nearest(ctx, seeds, 3, []string{"w"})
+	want, _, _ := m.Nearest(ctx, word2vec.Query{Seeds: seeds, K: 3, Exclude: []string{"w"}})
 	got, err := client.Nearest(ctx, seeds, 3, []string{"w"})
 	if diff := gocmp.Diff(want, got); diff != "" || err != nil || len(got) != 2 {
 		t.Errorf("Nearest: %v (-model +client)\n%s", err, diff)

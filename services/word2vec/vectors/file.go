@@ -36,18 +36,21 @@ func Load(path string) (*Vectors, error) {
 	return v, nil
 }
 
-// Save writes a file of vectors in the format that its name ends in, as Load reads it. The file is written aside
-// and renamed, so under its name there is the old content or the new, and never a part.
-func Save(path string, v *Vectors) (err error) {
+// Save writes a file of vectors in the format that its name ends in, as Load reads it; see Replace.
+func Save(path string, v *Vectors) error {
 	_, write, err := formatOf(path)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("writing vectors %s: %w", path, err)
-		}
-	}()
+	if err := Replace(path, func(w io.Writer) error { return encode(w, path, v, write) }); err != nil {
+		return fmt.Errorf("writing vectors %s: %w", path, err)
+	}
+	return nil
+}
+
+// Replace gives a file new content. It is written aside and renamed, so under its name there is the old content or
+// the new, and never a part; who has opened or mapped the old file goes on reading it.
+func Replace(path string, write func(io.Writer) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return err
@@ -57,8 +60,7 @@ func Save(path string, v *Vectors) (err error) {
 			err = errors.Join(err, os.Remove(f.Name()))
 		}
 	}()
-	err = errors.Join(encode(f, path, v, write), f.Chmod(0o644), f.Sync(), f.Close())
-	if err != nil {
+	if err = errors.Join(write(f), f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	if err = os.Rename(f.Name(), path); err != nil {

@@ -98,6 +98,9 @@ func (v *Vectors) ID(i int) string { return v.ids[i] }
 // At is vector i. It must not be written to.
 func (v *Vectors) At(i int) []float32 { return v.data[i*v.dim : (i+1)*v.dim : (i+1)*v.dim] }
 
+// All is every vector, one behind the other. It must not be written to.
+func (v *Vectors) All() []float32 { return v.data }
+
 // Find is the position of a track's vector.
 func (v *Vectors) Find(id string) (i int, ok bool) {
 	i, ok = v.index[id]

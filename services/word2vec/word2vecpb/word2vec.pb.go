@@ -81,7 +81,14 @@ type NearestRequest struct {
 	// 0 means 20, at most 1,000.
 	K int32 `protobuf:"varint,2,opt,name=k,proto3" json:"k,omitempty"`
 	// Tracks that may not be among the neighbours, at most 10,000.
-	Exclude       []string `protobuf:"bytes,3,rep,name=exclude,proto3" json:"exclude,omitempty"`
+	Exclude []string `protobuf:"bytes,3,rep,name=exclude,proto3" json:"exclude,omitempty"`
+	// Instead of seeds: a direction to look into, of the model's dimension and any length but 0.
+	Vector []float32 `protobuf:"fixed32,4,rep,packed,name=vector,proto3" json:"vector,omitempty"`
+	// Neighbours must have all labels of with and none of without, such as the listener's market and "explicit"; at most
+	// 16 each. A search with a filter finds as many neighbours as one without, if there are as many. GetModel tells the
+	// model's labels; one that no track has is not an error.
+	With          []string `protobuf:"bytes,5,rep,name=with,proto3" json:"with,omitempty"`
+	Without       []string `protobuf:"bytes,6,rep,name=without,proto3" json:"without,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -133,6 +140,27 @@ func (x *NearestRequest) GetK() int32 {
 func (x *NearestRequest) GetExclude() []string {
 	if x != nil {
 		return x.Exclude
+	}
+	return nil
+}
+
+func (x *NearestRequest) GetVector() []float32 {
+	if x != nil {
+		return x.Vector
+	}
+	return nil
+}
+
+func (x *NearestRequest) GetWith() []string {
+	if x != nil {
+		return x.With
+	}
+	return nil
+}
+
+func (x *NearestRequest) GetWithout() []string {
+	if x != nil {
+		return x.Without
 	}
 	return nil
 }
@@ -250,6 +278,96 @@ func (x *Neighbour) GetSimilarity() float32 {
 	return 0
 }
 
+type NearestBatchRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most 100, for 10,000 neighbours together.
+	Requests      []*NearestRequest `protobuf:"bytes,1,rep,name=requests,proto3" json:"requests,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NearestBatchRequest) Reset() {
+	*x = NearestBatchRequest{}
+	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NearestBatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NearestBatchRequest) ProtoMessage() {}
+
+func (x *NearestBatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NearestBatchRequest.ProtoReflect.Descriptor instead.
+func (*NearestBatchRequest) Descriptor() ([]byte, []int) {
+	return file_services_word2vec_word2vecpb_word2vec_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *NearestBatchRequest) GetRequests() []*NearestRequest {
+	if x != nil {
+		return x.Requests
+	}
+	return nil
+}
+
+type NearestBatchResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One for each request, in their order.
+	Responses     []*NearestResponse `protobuf:"bytes,1,rep,name=responses,proto3" json:"responses,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NearestBatchResponse) Reset() {
+	*x = NearestBatchResponse{}
+	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NearestBatchResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NearestBatchResponse) ProtoMessage() {}
+
+func (x *NearestBatchResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NearestBatchResponse.ProtoReflect.Descriptor instead.
+func (*NearestBatchResponse) Descriptor() ([]byte, []int) {
+	return file_services_word2vec_word2vecpb_word2vec_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *NearestBatchResponse) GetResponses() []*NearestResponse {
+	if x != nil {
+		return x.Responses
+	}
+	return nil
+}
+
 type GetVectorRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Track         string                 `protobuf:"bytes,1,opt,name=track,proto3" json:"track,omitempty"`
@@ -259,7 +377,7 @@ type GetVectorRequest struct {
 
 func (x *GetVectorRequest) Reset() {
 	*x = GetVectorRequest{}
-	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[4]
+	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -271,7 +389,7 @@ func (x *GetVectorRequest) String() string {
 func (*GetVectorRequest) ProtoMessage() {}
 
 func (x *GetVectorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[4]
+	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -284,7 +402,7 @@ func (x *GetVectorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVectorRequest.ProtoReflect.Descriptor instead.
 func (*GetVectorRequest) Descriptor() ([]byte, []int) {
-	return file_services_word2vec_word2vecpb_word2vec_proto_rawDescGZIP(), []int{4}
+	return file_services_word2vec_word2vecpb_word2vec_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GetVectorRequest) GetTrack() string {
@@ -304,7 +422,7 @@ type GetVectorResponse struct {
 
 func (x *GetVectorResponse) Reset() {
 	*x = GetVectorResponse{}
-	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[5]
+	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -316,7 +434,7 @@ func (x *GetVectorResponse) String() string {
 func (*GetVectorResponse) ProtoMessage() {}
 
 func (x *GetVectorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[5]
+	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -329,7 +447,7 @@ func (x *GetVectorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVectorResponse.ProtoReflect.Descriptor instead.
 func (*GetVectorResponse) Descriptor() ([]byte, []int) {
-	return file_services_word2vec_word2vecpb_word2vec_proto_rawDescGZIP(), []int{5}
+	return file_services_word2vec_word2vecpb_word2vec_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetVectorResponse) GetVector() []float32 {
@@ -356,7 +474,7 @@ type SimilarityRequest struct {
 
 func (x *SimilarityRequest) Reset() {
 	*x = SimilarityRequest{}
-	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[6]
+	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -368,7 +486,7 @@ func (x *SimilarityRequest) String() string {
 func (*SimilarityRequest) ProtoMessage() {}
 
 func (x *SimilarityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[6]
+	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -381,7 +499,7 @@ func (x *SimilarityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SimilarityRequest.ProtoReflect.Descriptor instead.
 func (*SimilarityRequest) Descriptor() ([]byte, []int) {
-	return file_services_word2vec_word2vecpb_word2vec_proto_rawDescGZIP(), []int{6}
+	return file_services_word2vec_word2vecpb_word2vec_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SimilarityRequest) GetA() string {
@@ -407,7 +525,7 @@ type SimilarityResponse struct {
 
 func (x *SimilarityResponse) Reset() {
 	*x = SimilarityResponse{}
-	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[7]
+	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -419,7 +537,7 @@ func (x *SimilarityResponse) String() string {
 func (*SimilarityResponse) ProtoMessage() {}
 
 func (x *SimilarityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[7]
+	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -432,12 +550,164 @@ func (x *SimilarityResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SimilarityResponse.ProtoReflect.Descriptor instead.
 func (*SimilarityResponse) Descriptor() ([]byte, []int) {
-	return file_services_word2vec_word2vecpb_word2vec_proto_rawDescGZIP(), []int{7}
+	return file_services_word2vec_word2vecpb_word2vec_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SimilarityResponse) GetSimilarity() float32 {
 	if x != nil {
 		return x.Similarity
+	}
+	return 0
+}
+
+type SimilaritiesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most 1,000.
+	Pairs         []*SimilarityRequest `protobuf:"bytes,1,rep,name=pairs,proto3" json:"pairs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SimilaritiesRequest) Reset() {
+	*x = SimilaritiesRequest{}
+	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SimilaritiesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SimilaritiesRequest) ProtoMessage() {}
+
+func (x *SimilaritiesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SimilaritiesRequest.ProtoReflect.Descriptor instead.
+func (*SimilaritiesRequest) Descriptor() ([]byte, []int) {
+	return file_services_word2vec_word2vecpb_word2vec_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *SimilaritiesRequest) GetPairs() []*SimilarityRequest {
+	if x != nil {
+		return x.Pairs
+	}
+	return nil
+}
+
+type SimilaritiesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One for each pair, in their order.
+	Pairs []*PairSimilarity `protobuf:"bytes,1,rep,name=pairs,proto3" json:"pairs,omitempty"`
+	// Each once.
+	Unknown       []string `protobuf:"bytes,2,rep,name=unknown,proto3" json:"unknown,omitempty"`
+	ModelVersion  string   `protobuf:"bytes,3,opt,name=model_version,json=modelVersion,proto3" json:"model_version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SimilaritiesResponse) Reset() {
+	*x = SimilaritiesResponse{}
+	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SimilaritiesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SimilaritiesResponse) ProtoMessage() {}
+
+func (x *SimilaritiesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SimilaritiesResponse.ProtoReflect.Descriptor instead.
+func (*SimilaritiesResponse) Descriptor() ([]byte, []int) {
+	return file_services_word2vec_word2vecpb_word2vec_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *SimilaritiesResponse) GetPairs() []*PairSimilarity {
+	if x != nil {
+		return x.Pairs
+	}
+	return nil
+}
+
+func (x *SimilaritiesResponse) GetUnknown() []string {
+	if x != nil {
+		return x.Unknown
+	}
+	return nil
+}
+
+func (x *SimilaritiesResponse) GetModelVersion() string {
+	if x != nil {
+		return x.ModelVersion
+	}
+	return ""
+}
+
+type PairSimilarity struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Missing if the model lacks a track of the pair.
+	Similarity    *float32 `protobuf:"fixed32,1,opt,name=similarity,proto3,oneof" json:"similarity,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PairSimilarity) Reset() {
+	*x = PairSimilarity{}
+	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PairSimilarity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PairSimilarity) ProtoMessage() {}
+
+func (x *PairSimilarity) ProtoReflect() protoreflect.Message {
+	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PairSimilarity.ProtoReflect.Descriptor instead.
+func (*PairSimilarity) Descriptor() ([]byte, []int) {
+	return file_services_word2vec_word2vecpb_word2vec_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *PairSimilarity) GetSimilarity() float32 {
+	if x != nil && x.Similarity != nil {
+		return *x.Similarity
 	}
 	return 0
 }
@@ -450,7 +720,7 @@ type GetModelRequest struct {
 
 func (x *GetModelRequest) Reset() {
 	*x = GetModelRequest{}
-	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[8]
+	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -462,7 +732,7 @@ func (x *GetModelRequest) String() string {
 func (*GetModelRequest) ProtoMessage() {}
 
 func (x *GetModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[8]
+	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -475,21 +745,25 @@ func (x *GetModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetModelRequest.ProtoReflect.Descriptor instead.
 func (*GetModelRequest) Descriptor() ([]byte, []int) {
-	return file_services_word2vec_word2vecpb_word2vec_proto_rawDescGZIP(), []int{8}
+	return file_services_word2vec_word2vecpb_word2vec_proto_rawDescGZIP(), []int{13}
 }
 
 type GetModelResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Version       string                 `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
-	Tracks        int32                  `protobuf:"varint,2,opt,name=tracks,proto3" json:"tracks,omitempty"`
-	Dim           int32                  `protobuf:"varint,3,opt,name=dim,proto3" json:"dim,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Version string                 `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	Tracks  int32                  `protobuf:"varint,2,opt,name=tracks,proto3" json:"tracks,omitempty"`
+	Dim     int32                  `protobuf:"varint,3,opt,name=dim,proto3" json:"dim,omitempty"`
+	Name    string                 `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
+	// Labels that requests can filter by.
+	Labels        []string       `protobuf:"bytes,5,rep,name=labels,proto3" json:"labels,omitempty"`
+	Build         *BuildSettings `protobuf:"bytes,6,opt,name=build,proto3" json:"build,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetModelResponse) Reset() {
 	*x = GetModelResponse{}
-	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[9]
+	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -501,7 +775,7 @@ func (x *GetModelResponse) String() string {
 func (*GetModelResponse) ProtoMessage() {}
 
 func (x *GetModelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[9]
+	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -514,7 +788,7 @@ func (x *GetModelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetModelResponse.ProtoReflect.Descriptor instead.
 func (*GetModelResponse) Descriptor() ([]byte, []int) {
-	return file_services_word2vec_word2vecpb_word2vec_proto_rawDescGZIP(), []int{9}
+	return file_services_word2vec_word2vecpb_word2vec_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetModelResponse) GetVersion() string {
@@ -538,6 +812,205 @@ func (x *GetModelResponse) GetDim() int32 {
 	return 0
 }
 
+func (x *GetModelResponse) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *GetModelResponse) GetLabels() []string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *GetModelResponse) GetBuild() *BuildSettings {
+	if x != nil {
+		return x.Build
+	}
+	return nil
+}
+
+// BuildSettings is how the model's index was built, and what came of it.
+type BuildSettings struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1: searches compare all tracks and are exact.
+	Lists int32 `protobuf:"varint,1,opt,name=lists,proto3" json:"lists,omitempty"`
+	// Lists that a search looks into to find most of the 10, the 100 and the 1,000 nearest.
+	Probes []int32 `protobuf:"varint,2,rep,packed,name=probes,proto3" json:"probes,omitempty"`
+	// The share of the 10 nearest that searches were to find, and the one that they found of a sample.
+	Recall      float64 `protobuf:"fixed64,3,opt,name=recall,proto3" json:"recall,omitempty"`
+	RecallFound float64 `protobuf:"fixed64,4,opt,name=recall_found,json=recallFound,proto3" json:"recall_found,omitempty"`
+	// Whether candidates are found by vectors of a quarter of the size.
+	Codes         bool   `protobuf:"varint,5,opt,name=codes,proto3" json:"codes,omitempty"`
+	Seed          uint64 `protobuf:"varint,6,opt,name=seed,proto3" json:"seed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BuildSettings) Reset() {
+	*x = BuildSettings{}
+	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BuildSettings) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BuildSettings) ProtoMessage() {}
+
+func (x *BuildSettings) ProtoReflect() protoreflect.Message {
+	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BuildSettings.ProtoReflect.Descriptor instead.
+func (*BuildSettings) Descriptor() ([]byte, []int) {
+	return file_services_word2vec_word2vecpb_word2vec_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *BuildSettings) GetLists() int32 {
+	if x != nil {
+		return x.Lists
+	}
+	return 0
+}
+
+func (x *BuildSettings) GetProbes() []int32 {
+	if x != nil {
+		return x.Probes
+	}
+	return nil
+}
+
+func (x *BuildSettings) GetRecall() float64 {
+	if x != nil {
+		return x.Recall
+	}
+	return 0
+}
+
+func (x *BuildSettings) GetRecallFound() float64 {
+	if x != nil {
+		return x.RecallFound
+	}
+	return 0
+}
+
+func (x *BuildSettings) GetCodes() bool {
+	if x != nil {
+		return x.Codes
+	}
+	return false
+}
+
+func (x *BuildSettings) GetSeed() uint64 {
+	if x != nil {
+		return x.Seed
+	}
+	return 0
+}
+
+type ReloadRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReloadRequest) Reset() {
+	*x = ReloadRequest{}
+	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReloadRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReloadRequest) ProtoMessage() {}
+
+func (x *ReloadRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReloadRequest.ProtoReflect.Descriptor instead.
+func (*ReloadRequest) Descriptor() ([]byte, []int) {
+	return file_services_word2vec_word2vecpb_word2vec_proto_rawDescGZIP(), []int{16}
+}
+
+type ReloadResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Version string                 `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	// False when the file has not changed since it was last looked at.
+	Loaded        bool `protobuf:"varint,2,opt,name=loaded,proto3" json:"loaded,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReloadResponse) Reset() {
+	*x = ReloadResponse{}
+	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReloadResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReloadResponse) ProtoMessage() {}
+
+func (x *ReloadResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReloadResponse.ProtoReflect.Descriptor instead.
+func (*ReloadResponse) Descriptor() ([]byte, []int) {
+	return file_services_word2vec_word2vecpb_word2vec_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ReloadResponse) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *ReloadResponse) GetLoaded() bool {
+	if x != nil {
+		return x.Loaded
+	}
+	return false
+}
+
 var File_services_word2vec_word2vecpb_word2vec_proto protoreflect.FileDescriptor
 
 const file_services_word2vec_word2vecpb_word2vec_proto_rawDesc = "" +
@@ -545,11 +1018,14 @@ const file_services_word2vec_word2vecpb_word2vec_proto_rawDesc = "" +
 	"+services/word2vec/word2vecpb/word2vec.proto\x12\x14homefeed.word2vec.v1\"4\n" +
 	"\x04Seed\x12\x14\n" +
 	"\x05track\x18\x01 \x01(\tR\x05track\x12\x16\n" +
-	"\x06weight\x18\x02 \x01(\x02R\x06weight\"j\n" +
+	"\x06weight\x18\x02 \x01(\x02R\x06weight\"\xb0\x01\n" +
 	"\x0eNearestRequest\x120\n" +
 	"\x05seeds\x18\x01 \x03(\v2\x1a.homefeed.word2vec.v1.SeedR\x05seeds\x12\f\n" +
 	"\x01k\x18\x02 \x01(\x05R\x01k\x12\x18\n" +
-	"\aexclude\x18\x03 \x03(\tR\aexclude\"\x9c\x01\n" +
+	"\aexclude\x18\x03 \x03(\tR\aexclude\x12\x16\n" +
+	"\x06vector\x18\x04 \x03(\x02R\x06vector\x12\x12\n" +
+	"\x04with\x18\x05 \x03(\tR\x04with\x12\x18\n" +
+	"\awithout\x18\x06 \x03(\tR\awithout\"\x9c\x01\n" +
 	"\x0fNearestResponse\x12?\n" +
 	"\n" +
 	"neighbours\x18\x01 \x03(\v2\x1f.homefeed.word2vec.v1.NeighbourR\n" +
@@ -560,7 +1036,11 @@ const file_services_word2vec_word2vecpb_word2vec_proto_rawDesc = "" +
 	"\x05track\x18\x01 \x01(\tR\x05track\x12\x1e\n" +
 	"\n" +
 	"similarity\x18\x02 \x01(\x02R\n" +
-	"similarity\"(\n" +
+	"similarity\"W\n" +
+	"\x13NearestBatchRequest\x12@\n" +
+	"\brequests\x18\x01 \x03(\v2$.homefeed.word2vec.v1.NearestRequestR\brequests\"[\n" +
+	"\x14NearestBatchResponse\x12C\n" +
+	"\tresponses\x18\x01 \x03(\v2%.homefeed.word2vec.v1.NearestResponseR\tresponses\"(\n" +
 	"\x10GetVectorRequest\x12\x14\n" +
 	"\x05track\x18\x01 \x01(\tR\x05track\"P\n" +
 	"\x11GetVectorResponse\x12\x16\n" +
@@ -572,18 +1052,46 @@ const file_services_word2vec_word2vecpb_word2vec_proto_rawDesc = "" +
 	"\x12SimilarityResponse\x12\x1e\n" +
 	"\n" +
 	"similarity\x18\x01 \x01(\x02R\n" +
-	"similarity\"\x11\n" +
-	"\x0fGetModelRequest\"V\n" +
+	"similarity\"T\n" +
+	"\x13SimilaritiesRequest\x12=\n" +
+	"\x05pairs\x18\x01 \x03(\v2'.homefeed.word2vec.v1.SimilarityRequestR\x05pairs\"\x91\x01\n" +
+	"\x14SimilaritiesResponse\x12:\n" +
+	"\x05pairs\x18\x01 \x03(\v2$.homefeed.word2vec.v1.PairSimilarityR\x05pairs\x12\x18\n" +
+	"\aunknown\x18\x02 \x03(\tR\aunknown\x12#\n" +
+	"\rmodel_version\x18\x03 \x01(\tR\fmodelVersion\"D\n" +
+	"\x0ePairSimilarity\x12#\n" +
+	"\n" +
+	"similarity\x18\x01 \x01(\x02H\x00R\n" +
+	"similarity\x88\x01\x01B\r\n" +
+	"\v_similarity\"\x11\n" +
+	"\x0fGetModelRequest\"\xbd\x01\n" +
 	"\x10GetModelResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x16\n" +
 	"\x06tracks\x18\x02 \x01(\x05R\x06tracks\x12\x10\n" +
-	"\x03dim\x18\x03 \x01(\x05R\x03dim2\xfc\x02\n" +
+	"\x03dim\x18\x03 \x01(\x05R\x03dim\x12\x12\n" +
+	"\x04name\x18\x04 \x01(\tR\x04name\x12\x16\n" +
+	"\x06labels\x18\x05 \x03(\tR\x06labels\x129\n" +
+	"\x05build\x18\x06 \x01(\v2#.homefeed.word2vec.v1.BuildSettingsR\x05build\"\xa2\x01\n" +
+	"\rBuildSettings\x12\x14\n" +
+	"\x05lists\x18\x01 \x01(\x05R\x05lists\x12\x16\n" +
+	"\x06probes\x18\x02 \x03(\x05R\x06probes\x12\x16\n" +
+	"\x06recall\x18\x03 \x01(\x01R\x06recall\x12!\n" +
+	"\frecall_found\x18\x04 \x01(\x01R\vrecallFound\x12\x14\n" +
+	"\x05codes\x18\x05 \x01(\bR\x05codes\x12\x12\n" +
+	"\x04seed\x18\x06 \x01(\x04R\x04seed\"\x0f\n" +
+	"\rReloadRequest\"B\n" +
+	"\x0eReloadResponse\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\tR\aversion\x12\x16\n" +
+	"\x06loaded\x18\x02 \x01(\bR\x06loaded2\x9f\x05\n" +
 	"\bWord2Vec\x12V\n" +
-	"\aNearest\x12$.homefeed.word2vec.v1.NearestRequest\x1a%.homefeed.word2vec.v1.NearestResponse\x12\\\n" +
+	"\aNearest\x12$.homefeed.word2vec.v1.NearestRequest\x1a%.homefeed.word2vec.v1.NearestResponse\x12e\n" +
+	"\fNearestBatch\x12).homefeed.word2vec.v1.NearestBatchRequest\x1a*.homefeed.word2vec.v1.NearestBatchResponse\x12\\\n" +
 	"\tGetVector\x12&.homefeed.word2vec.v1.GetVectorRequest\x1a'.homefeed.word2vec.v1.GetVectorResponse\x12_\n" +
 	"\n" +
-	"Similarity\x12'.homefeed.word2vec.v1.SimilarityRequest\x1a(.homefeed.word2vec.v1.SimilarityResponse\x12Y\n" +
-	"\bGetModel\x12%.homefeed.word2vec.v1.GetModelRequest\x1a&.homefeed.word2vec.v1.GetModelResponseB'Z%homefeed/services/word2vec/word2vecpbb\x06proto3"
+	"Similarity\x12'.homefeed.word2vec.v1.SimilarityRequest\x1a(.homefeed.word2vec.v1.SimilarityResponse\x12e\n" +
+	"\fSimilarities\x12).homefeed.word2vec.v1.SimilaritiesRequest\x1a*.homefeed.word2vec.v1.SimilaritiesResponse\x12Y\n" +
+	"\bGetModel\x12%.homefeed.word2vec.v1.GetModelRequest\x1a&.homefeed.word2vec.v1.GetModelResponse\x12S\n" +
+	"\x06Reload\x12#.homefeed.word2vec.v1.ReloadRequest\x1a$.homefeed.word2vec.v1.ReloadResponseB'Z%homefeed/services/word2vec/word2vecpbb\x06proto3"
 
 var (
 	file_services_word2vec_word2vecpb_word2vec_proto_rawDescOnce sync.Once
@@ -597,35 +1105,54 @@ func file_services_word2vec_word2vecpb_word2vec_proto_rawDescGZIP() []byte {
 	return file_services_word2vec_word2vecpb_word2vec_proto_rawDescData
 }
 
-var file_services_word2vec_word2vecpb_word2vec_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_services_word2vec_word2vecpb_word2vec_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_services_word2vec_word2vecpb_word2vec_proto_goTypes = []any{
-	(*Seed)(nil),               // 0: homefeed.word2vec.v1.Seed
-	(*NearestRequest)(nil),     // 1: homefeed.word2vec.v1.NearestRequest
-	(*NearestResponse)(nil),    // 2: homefeed.word2vec.v1.NearestResponse
-	(*Neighbour)(nil),          // 3: homefeed.word2vec.v1.Neighbour
-	(*GetVectorRequest)(nil),   // 4: homefeed.word2vec.v1.GetVectorRequest
-	(*GetVectorResponse)(nil),  // 5: homefeed.word2vec.v1.GetVectorResponse
-	(*SimilarityRequest)(nil),  // 6: homefeed.word2vec.v1.SimilarityRequest
-	(*SimilarityResponse)(nil), // 7: homefeed.word2vec.v1.SimilarityResponse
-	(*GetModelRequest)(nil),    // 8: homefeed.word2vec.v1.GetModelRequest
-	(*GetModelResponse)(nil),   // 9: homefeed.word2vec.v1.GetModelResponse
+	(*Seed)(nil),                 // 0: homefeed.word2vec.v1.Seed
+	(*NearestRequest)(nil),       // 1: homefeed.word2vec.v1.NearestRequest
+	(*NearestResponse)(nil),      // 2: homefeed.word2vec.v1.NearestResponse
+	(*Neighbour)(nil),            // 3: homefeed.word2vec.v1.Neighbour
+	(*NearestBatchRequest)(nil),  // 4: homefeed.word2vec.v1.NearestBatchRequest
+	(*NearestBatchResponse)(nil), // 5: homefeed.word2vec.v1.NearestBatchResponse
+	(*GetVectorRequest)(nil),     // 6: homefeed.word2vec.v1.GetVectorRequest
+	(*GetVectorResponse)(nil),    // 7: homefeed.word2vec.v1.GetVectorResponse
+	(*SimilarityRequest)(nil),    // 8: homefeed.word2vec.v1.SimilarityRequest
+	(*SimilarityResponse)(nil),   // 9: homefeed.word2vec.v1.SimilarityResponse
+	(*SimilaritiesRequest)(nil),  // 10: homefeed.word2vec.v1.SimilaritiesRequest
+	(*SimilaritiesResponse)(nil), // 11: homefeed.word2vec.v1.SimilaritiesResponse
+	(*PairSimilarity)(nil),       // 12: homefeed.word2vec.v1.PairSimilarity
+	(*GetModelRequest)(nil),      // 13: homefeed.word2vec.v1.GetModelRequest
+	(*GetModelResponse)(nil),     // 14: homefeed.word2vec.v1.GetModelResponse
+	(*BuildSettings)(nil),        // 15: homefeed.word2vec.v1.BuildSettings
+	(*ReloadRequest)(nil),        // 16: homefeed.word2vec.v1.ReloadRequest
+	(*ReloadResponse)(nil),       // 17: homefeed.word2vec.v1.ReloadResponse
 }
 var file_services_word2vec_word2vecpb_word2vec_proto_depIdxs = []int32{
-	0, // 0: homefeed.word2vec.v1.NearestRequest.seeds:type_name -> homefeed.word2vec.v1.Seed
-	3, // 1: homefeed.word2vec.v1.NearestResponse.neighbours:type_name -> homefeed.word2vec.v1.Neighbour
-	1, // 2: homefeed.word2vec.v1.Word2Vec.Nearest:input_type -> homefeed.word2vec.v1.NearestRequest
-	4, // 3: homefeed.word2vec.v1.Word2Vec.GetVector:input_type -> homefeed.word2vec.v1.GetVectorRequest
-	6, // 4: homefeed.word2vec.v1.Word2Vec.Similarity:input_type -> homefeed.word2vec.v1.SimilarityRequest
-	8, // 5: homefeed.word2vec.v1.Word2Vec.GetModel:input_type -> homefeed.word2vec.v1.GetModelRequest
-	2, // 6: homefeed.word2vec.v1.Word2Vec.Nearest:output_type -> homefeed.word2vec.v1.NearestResponse
-	5, // 7: homefeed.word2vec.v1.Word2Vec.GetVector:output_type -> homefeed.word2vec.v1.GetVectorResponse
-	7, // 8: homefeed.word2vec.v1.Word2Vec.Similarity:output_type -> homefeed.word2vec.v1.SimilarityResponse
-	9, // 9: homefeed.word2vec.v1.Word2Vec.GetModel:output_type -> homefeed.word2vec.v1.GetModelResponse
-	6, // [6:10] is the sub-list for method output_type
-	2, // [2:6] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	0,  // 0: homefeed.word2vec.v1.NearestRequest.seeds:type_name -> homefeed.word2vec.v1.Seed
+	3,  // 1: homefeed.word2vec.v1.NearestResponse.neighbours:type_name -> homefeed.word2vec.v1.Neighbour
+	1,  // 2: homefeed.word2vec.v1.NearestBatchRequest.requests:type_name -> homefeed.word2vec.v1.NearestRequest
+	2,  // 3: homefeed.word2vec.v1.NearestBatchResponse.responses:type_name -> homefeed.word2vec.v1.NearestResponse
+	8,  // 4: homefeed.word2vec.v1.SimilaritiesRequest.pairs:type_name -> homefeed.word2vec.v1.SimilarityRequest
+	12, // 5: homefeed.word2vec.v1.SimilaritiesResponse.pairs:type_name -> homefeed.word2vec.v1.PairSimilarity
+	15, // 6: homefeed.word2vec.v1.GetModelResponse.build:type_name -> homefeed.word2vec.v1.BuildSettings
+	1,  // 7: homefeed.word2vec.v1.Word2Vec.Nearest:input_type -> homefeed.word2vec.v1.NearestRequest
+	4,  // 8: homefeed.word2vec.v1.Word2Vec.NearestBatch:input_type -> homefeed.word2vec.v1.NearestBatchRequest
+	6,  // 9: homefeed.word2vec.v1.Word2Vec.GetVector:input_type -> homefeed.word2vec.v1.GetVectorRequest
+	8,  // 10: homefeed.word2vec.v1.Word2Vec.Similarity:input_type -> homefeed.word2vec.v1.SimilarityRequest
+	10, // 11: homefeed.word2vec.v1.Word2Vec.Similarities:input_type -> homefeed.word2vec.v1.SimilaritiesRequest
+	13, // 12: homefeed.word2vec.v1.Word2Vec.GetModel:input_type -> homefeed.word2vec.v1.GetModelRequest
+	16, // 13: homefeed.word2vec.v1.Word2Vec.Reload:input_type -> homefeed.word2vec.v1.ReloadRequest
+	2,  // 14: homefeed.word2vec.v1.Word2Vec.Nearest:output_type -> homefeed.word2vec.v1.NearestResponse
+	5,  // 15: homefeed.word2vec.v1.Word2Vec.NearestBatch:output_type -> homefeed.word2vec.v1.NearestBatchResponse
+	7,  // 16: homefeed.word2vec.v1.Word2Vec.GetVector:output_type -> homefeed.word2vec.v1.GetVectorResponse
+	9,  // 17: homefeed.word2vec.v1.Word2Vec.Similarity:output_type -> homefeed.word2vec.v1.SimilarityResponse
+	11, // 18: homefeed.word2vec.v1.Word2Vec.Similarities:output_type -> homefeed.word2vec.v1.SimilaritiesResponse
+	14, // 19: homefeed.word2vec.v1.Word2Vec.GetModel:output_type -> homefeed.word2vec.v1.GetModelResponse
+	17, // 20: homefeed.word2vec.v1.Word2Vec.Reload:output_type -> homefeed.word2vec.v1.ReloadResponse
+	14, // [14:21] is the sub-list for method output_type
+	7,  // [7:14] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_services_word2vec_word2vecpb_word2vec_proto_init() }
@@ -633,13 +1160,14 @@ func file_services_word2vec_word2vecpb_word2vec_proto_init() {
 	if File_services_word2vec_word2vecpb_word2vec_proto != nil {
 		return
 	}
+	file_services_word2vec_word2vecpb_word2vec_proto_msgTypes[12].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_services_word2vec_word2vecpb_word2vec_proto_rawDesc), len(file_services_word2vec_word2vecpb_word2vec_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

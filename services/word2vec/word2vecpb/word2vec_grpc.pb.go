@@ -19,10 +19,13 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Word2Vec_Nearest_FullMethodName    = "/homefeed.word2vec.v1.Word2Vec/Nearest"
-	Word2Vec_GetVector_FullMethodName  = "/homefeed.word2vec.v1.Word2Vec/GetVector"
-	Word2Vec_Similarity_FullMethodName = "/homefeed.word2vec.v1.Word2Vec/Similarity"
-	Word2Vec_GetModel_FullMethodName   = "/homefeed.word2vec.v1.Word2Vec/GetModel"
+	Word2Vec_Nearest_FullMethodName      = "/homefeed.word2vec.v1.Word2Vec/Nearest"
+	Word2Vec_NearestBatch_FullMethodName = "/homefeed.word2vec.v1.Word2Vec/NearestBatch"
+	Word2Vec_GetVector_FullMethodName    = "/homefeed.word2vec.v1.Word2Vec/GetVector"
+	Word2Vec_Similarity_FullMethodName   = "/homefeed.word2vec.v1.Word2Vec/Similarity"
+	Word2Vec_Similarities_FullMethodName = "/homefeed.word2vec.v1.Word2Vec/Similarities"
+	Word2Vec_GetModel_FullMethodName     = "/homefeed.word2vec.v1.Word2Vec/GetModel"
+	Word2Vec_Reload_FullMethodName       = "/homefeed.word2vec.v1.Word2Vec/Reload"
 )
 
 // Word2VecClient is the client API for Word2Vec service.
@@ -34,12 +37,19 @@ type Word2VecClient interface {
 	// Nearest returns the k tracks nearest to the weighted mean of the seeds' unit vectors, best first.
 	// Seeds are never among them. Unknown seeds are reported, not fatal; if all are unknown there are no neighbours.
 	Nearest(ctx context.Context, in *NearestRequest, opts ...grpc.CallOption) (*NearestResponse, error)
+	// NearestBatch answers many requests at once, all of them from one model. One that is wrong fails all.
+	NearestBatch(ctx context.Context, in *NearestBatchRequest, opts ...grpc.CallOption) (*NearestBatchResponse, error)
 	// GetVector returns a track's vector; NOT_FOUND when the model has none.
 	GetVector(ctx context.Context, in *GetVectorRequest, opts ...grpc.CallOption) (*GetVectorResponse, error)
 	// Similarity returns the cosine of two tracks; NOT_FOUND names the one that the model lacks.
 	Similarity(ctx context.Context, in *SimilarityRequest, opts ...grpc.CallOption) (*SimilarityResponse, error)
+	// Similarities returns the cosine of each pair, and reports the tracks that the model lacks.
+	Similarities(ctx context.Context, in *SimilaritiesRequest, opts ...grpc.CallOption) (*SimilaritiesResponse, error)
 	// GetModel describes the model that is serving.
 	GetModel(ctx context.Context, in *GetModelRequest, opts ...grpc.CallOption) (*GetModelResponse, error)
+	// Reload looks at the model's file now instead of within seconds. FAILED_PRECONDITION says what is wrong with a new
+	// one; the old one goes on serving.
+	Reload(ctx context.Context, in *ReloadRequest, opts ...grpc.CallOption) (*ReloadResponse, error)
 }
 
 type word2VecClient struct {
@@ -54,6 +64,16 @@ func (c *word2VecClient) Nearest(ctx context.Context, in *NearestRequest, opts .
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(NearestResponse)
 	err := c.cc.Invoke(ctx, Word2Vec_Nearest_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *word2VecClient) NearestBatch(ctx context.Context, in *NearestBatchRequest, opts ...grpc.CallOption) (*NearestBatchResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(NearestBatchResponse)
+	err := c.cc.Invoke(ctx, Word2Vec_NearestBatch_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -80,10 +100,30 @@ func (c *word2VecClient) Similarity(ctx context.Context, in *SimilarityRequest, 
 	return out, nil
 }
 
+func (c *word2VecClient) Similarities(ctx context.Context, in *SimilaritiesRequest, opts ...grpc.CallOption) (*SimilaritiesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SimilaritiesResponse)
+	err := c.cc.Invoke(ctx, Word2Vec_Similarities_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *word2VecClient) GetModel(ctx context.Context, in *GetModelRequest, opts ...grpc.CallOption) (*GetModelResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetModelResponse)
 	err := c.cc.Invoke(ctx, Word2Vec_GetModel_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *word2VecClient) Reload(ctx context.Context, in *ReloadRequest, opts ...grpc.CallOption) (*ReloadResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReloadResponse)
+	err := c.cc.Invoke(ctx, Word2Vec_Reload_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -99,12 +139,19 @@ type Word2VecServer interface {
 	// Nearest returns the k tracks nearest to the weighted mean of the seeds' unit vectors, best first.
 	// Seeds are never among them. Unknown seeds are reported, not fatal; if all are unknown there are no neighbours.
 	Nearest(context.Context, *NearestRequest) (*NearestResponse, error)
+	// NearestBatch answers many requests at once, all of them from one model. One that is wrong fails all.
+	NearestBatch(context.Context, *NearestBatchRequest) (*NearestBatchResponse, error)
 	// GetVector returns a track's vector; NOT_FOUND when the model has none.
 	GetVector(context.Context, *GetVectorRequest) (*GetVectorResponse, error)
 	// Similarity returns the cosine of two tracks; NOT_FOUND names the one that the model lacks.
 	Similarity(context.Context, *SimilarityRequest) (*SimilarityResponse, error)
+	// Similarities returns the cosine of each pair, and reports the tracks that the model lacks.
+	Similarities(context.Context, *SimilaritiesRequest) (*SimilaritiesResponse, error)
 	// GetModel describes the model that is serving.
 	GetModel(context.Context, *GetModelRequest) (*GetModelResponse, error)
+	// Reload looks at the model's file now instead of within seconds. FAILED_PRECONDITION says what is wrong with a new
+	// one; the old one goes on serving.
+	Reload(context.Context, *ReloadRequest) (*ReloadResponse, error)
 	mustEmbedUnimplementedWord2VecServer()
 }
 
@@ -118,14 +165,23 @@ type UnimplementedWord2VecServer struct{}
 func (UnimplementedWord2VecServer) Nearest(context.Context, *NearestRequest) (*NearestResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Nearest not implemented")
 }
+func (UnimplementedWord2VecServer) NearestBatch(context.Context, *NearestBatchRequest) (*NearestBatchResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method NearestBatch not implemented")
+}
 func (UnimplementedWord2VecServer) GetVector(context.Context, *GetVectorRequest) (*GetVectorResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetVector not implemented")
 }
 func (UnimplementedWord2VecServer) Similarity(context.Context, *SimilarityRequest) (*SimilarityResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Similarity not implemented")
 }
+func (UnimplementedWord2VecServer) Similarities(context.Context, *SimilaritiesRequest) (*SimilaritiesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Similarities not implemented")
+}
 func (UnimplementedWord2VecServer) GetModel(context.Context, *GetModelRequest) (*GetModelResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetModel not implemented")
+}
+func (UnimplementedWord2VecServer) Reload(context.Context, *ReloadRequest) (*ReloadResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Reload not implemented")
 }
 func (UnimplementedWord2VecServer) mustEmbedUnimplementedWord2VecServer() {}
 func (UnimplementedWord2VecServer) testEmbeddedByValue()                  {}
@@ -166,6 +222,24 @@ func _Word2Vec_Nearest_Handler(srv interface{}, ctx context.Context, dec func(in
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Word2Vec_NearestBatch_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(NearestBatchRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(Word2VecServer).NearestBatch(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Word2Vec_NearestBatch_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(Word2VecServer).NearestBatch(ctx, req.(*NearestBatchRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Word2Vec_GetVector_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetVectorRequest)
 	if err := dec(in); err != nil {
@@ -202,6 +276,24 @@ func _Word2Vec_Similarity_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Word2Vec_Similarities_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SimilaritiesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(Word2VecServer).Similarities(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Word2Vec_Similarities_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(Word2VecServer).Similarities(ctx, req.(*SimilaritiesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Word2Vec_GetModel_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetModelRequest)
 	if err := dec(in); err != nil {
@@ -220,6 +312,24 @@ func _Word2Vec_GetModel_Handler(srv interface{}, ctx context.Context, dec func(i
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Word2Vec_Reload_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReloadRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(Word2VecServer).Reload(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Word2Vec_Reload_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(Word2VecServer).Reload(ctx, req.(*ReloadRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Word2Vec_ServiceDesc is the grpc.ServiceDesc for Word2Vec service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -232,6 +342,10 @@ var Word2Vec_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Word2Vec_Nearest_Handler,
 		},
 		{
+			MethodName: "NearestBatch",
+			Handler:    _Word2Vec_NearestBatch_Handler,
+		},
+		{
 			MethodName: "GetVector",
 			Handler:    _Word2Vec_GetVector_Handler,
 		},
@@ -240,8 +354,16 @@ var Word2Vec_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Word2Vec_Similarity_Handler,
 		},
 		{
+			MethodName: "Similarities",
+			Handler:    _Word2Vec_Similarities_Handler,
+		},
+		{
 			MethodName: "GetModel",
 			Handler:    _Word2Vec_GetModel_Handler,
+		},
+		{
+			MethodName: "Reload",
+			Handler:    _Word2Vec_Reload_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -1,8 +1,13 @@
-package word2vec
+package ivf
 
-// candidate is a track that may be among the nearest.
+import (
+	"cmp"
+	"slices"
+)
+
+// candidate is a row, or a list, that may be among the nearest.
 type candidate struct {
-	track      int
+	row        int
 	similarity float32
 }
 
@@ -10,7 +15,7 @@ func (c candidate) worse(than candidate) bool {
 	if c.similarity != than.similarity {
 		return c.similarity < than.similarity
 	}
-	return c.track > than.track
+	return c.row > than.row
 }
 
 // top keeps the best candidates, as many as its capacity, as a heap with the worst of them first.
@@ -54,4 +59,14 @@ func (t top) down() {
 		t[i], t[worst] = t[worst], t[i]
 		i = worst
 	}
+}
+
+// sort puts the best first, which ends the heap.
+func (t top) sort() {
+	slices.SortFunc(t, func(a, b candidate) int {
+		if a.similarity != b.similarity {
+			return cmp.Compare(b.similarity, a.similarity)
+		}
+		return cmp.Compare(a.row, b.row)
+	})
 }

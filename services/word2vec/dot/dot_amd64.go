@@ -1,0 +1,20 @@
+package dot
+
+import "golang.org/x/sys/cpu" // the Go project's own, for what the processor has
+
+func kernels() bool { return cpu.X86.HasAVX2 && cpu.X86.HasFMA }
+
+// rowsKernel is Rows for 8·blocks rows, each of stride bytes, a multiple of 32.
+//
+//go:noescape
+func rowsKernel(out, q, rows *float32, blocks, stride int)
+
+// oneKernel is One for 8·lanes values.
+//
+//go:noescape
+func oneKernel(a, b *float32, lanes int) float32
+
+// codesKernel is Codes for 8·blocks rows, each of stride bytes, a multiple of 16.
+//
+//go:noescape
+func codesKernel(out *float32, q *int16, codes *int8, scales *float32, blocks, stride int)

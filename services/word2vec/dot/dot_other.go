@@ -1,0 +1,11 @@
+//go:build !amd64
+
+package dot
+
+func kernels() bool { return false }
+
+func rowsKernel(_, _, _ *float32, _, _ int) { panic("dot: no kernels here") }
+
+func oneKernel(_, _ *float32, _ int) float32 { panic("dot: no kernels here") }
+
+func codesKernel(_ *float32, _ *int16, _ *int8, _ *float32, _, _ int) { panic("dot: no kernels here") }

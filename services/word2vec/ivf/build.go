@@ -1,0 +1,173 @@
+package ivf
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"homefeed/services/word2vec/dot"
+)
+
+// DefaultRecall is the share of the 10 nearest that a search has to find if nobody says otherwise.
+const DefaultRecall = .98
+
+// Options says how an index is built. Zero fields take the defaults.
+type Options struct {
+	// Recall is the share of the 10 nearest that a search has to find, 0.5 to 1; 0 means DefaultRecall.
+	Recall float64
+	// Lists is how many lists there are about; 0 finds out which of 4√n to 10√n is cheapest, or that n rows need
+	// none, as decided by ExactBelow. 1 scans all rows.
+	Lists int
+	// Plain leaves out the codes: a fifth less memory, and more of it to read in a search.
+	Plain bool
+	Seed  uint64
+}
+
+// Validate says what is wrong with the options.
+func (o Options) Validate() error {
+	if o.Recall != 0 && !(o.Recall >= .5 && o.Recall <= 1) {
+		return fmt.Errorf("recall %v: want 0.5 to 1", o.Recall)
+	}
+	if o.Lists < 0 {
+		return fmt.Errorf("lists %d: want 0, which finds the best number, or more", o.Lists)
+	}
+	return nil
+}
+
+// Report is what building found out.
+type Report struct {
+	Recall float64 // the share of the 10 nearest that searches for a sample of the rows found
+	Rows   float64 // the rows that each compared its query with, centroids included
+}
+
+// Built is an index and what it was made from: row i is Order[i] of the source.
+type Built struct {
+	*Index
+	Order  []int
+	Report Report
+}
+
+// Build makes the index of unit vectors of one dimension, one behind the other. The same vectors, options and
+// processor give the same index, on any number of threads. It fails for wrong options and when ctx ends.
+func Build(ctx context.Context, dim int, vectors []float32, o Options) (*Built, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	if o.Recall == 0 {
+		o.Recall = DefaultRecall
+	}
+	p := pad(dim, vectors)
+	if o.Lists == 1 || o.Lists == 0 && p.len() < ExactBelow {
+		return scanned(dim, p), ctx.Err()
+	}
+	r := rand.New(rand.NewPCG(o.Seed, 0))
+	exam, err := newExam(ctx, p, r)
+	if err != nil {
+		return nil, err
+	}
+	var best *plan
+	for _, lists := range candidates(p.len(), o.Lists) {
+		c, err := divide(ctx, p, lists, r)
+		if err != nil {
+			return nil, err
+		}
+		home, err := c.assign(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		drawn := exam.plan(c, home, o.Recall)
+		if best == nil || drawn.cost < best.cost {
+			best = drawn
+		}
+	}
+	built := best.build(dim, p, o.Plain)
+	return built, exam.settle(ctx, built, best, o.Recall)
+}
+
+// Scan is an index of one list: searches compare all rows, and are exact.
+func Scan(dim int, vectors []float32) *Built { return scanned(dim, pad(dim, vectors)) }
+
+func scanned(dim int, p points) *Built {
+	order := make([]int, p.len())
+	for i := range order {
+		order[i] = i
+	}
+	x := &Index{Dim: dim, Vectors: p.all, Starts: []uint32{0, uint32(p.len())}, Probes: Probes{1, 1, 1}}
+	return &Built{x, order, Report{Recall: 1, Rows: float64(p.len())}}
+}
+
+// candidates are the numbers of lists to try.
+func candidates(rows, wanted int) []int {
+	if wanted > 0 {
+		return []int{min(wanted, rows)}
+	}
+	root := math.Sqrt(float64(rows))
+	return []int{int(4 * root), int(10 * root)}
+}
+
+// pad is the vectors as points whose length the kernels take. They are not copied if it already is.
+func pad(dim int, vectors []float32) points {
+	p := points{stride: RowLen(dim), all: vectors}
+	if p.stride == dim {
+		return p
+	}
+	n := len(vectors) / dim
+	p.all = make([]float32, n*p.stride)
+	for i := range n {
+		copy(p.at(i), vectors[i*dim:(i+1)*dim])
+	}
+	return p
+}
+
+// plan is an index before its rows are moved.
+type plan struct {
+	clusters *clusters
+	home     []int // the list of each point
+	starts   []uint32
+	found    [3][]float64 // of the 10, 100 and 1,000 nearest, the share that lies in the n nearest lists
+	read     []float64    // the rows in the n nearest lists
+	probes   Probes
+	cost     float64
+}
+
+// build moves the rows into their lists, where they keep the order that they had.
+func (pl *plan) build(dim int, p points, plain bool) *Built {
+	x := &Index{
+		Dim: dim, Vectors: make([]float32, len(p.all)), Centroids: pl.clusters.all, Starts: pl.starts, Probes: pl.probes,
+	}
+	order, next := make([]int, p.len()), append([]uint32(nil), pl.starts...)
+	for i, list := range pl.home {
+		row := int(next[list])
+		next[list]++
+		order[row] = i
+		copy(x.Vectors[row*p.stride:], p.at(i))
+	}
+	if !plain {
+		x.Codes, x.Scales = encode(dim, x.Vectors)
+		x.CentroidCodes, x.CentroidScales = encode(dim, x.Centroids)
+	}
+	return &Built{Index: x, Order: order}
+}
+
+// encode is the codes of padded vectors.
+func encode(dim int, all []float32) (codes []int8, scales []float32) {
+	from, to := RowLen(dim), CodeLen(dim)
+	codes, scales = make([]int8, len(all)/from*to), make([]float32, len(all)/from)
+	for i := range scales {
+		scales[i] = dot.Encode(codes[i*to:(i+1)*to], all[i*from:i*from+dim])
+	}
+	return codes, scales
+}
+
+// startsOf is where each list starts, given the list of each point.
+func startsOf(home []int, lists int) []uint32 {
+	starts := make([]uint32, lists+1)
+	for _, list := range home {
+		starts[list+1]++
+	}
+	for i := range lists {
+		starts[i+1] += starts[i]
+	}
+	return starts
+}

@@ -1,0 +1,395 @@
+package modelfile_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"homefeed/services/word2vec/ivf"
+	"homefeed/services/word2vec/modelfile"
+	"homefeed/services/word2vec/vectors"
+)
+
+// random is n vectors in random directions.
+func random(t testing.TB, n, dim int) *vectors.Vectors {
+	t.Helper()
+	r := rand.New(rand.NewPCG(1, 2))
+	ids, data := make([]string, n), make([]float32, n*dim)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("artist%d.track-%d", i%7, i)
+	}
+	for i := range data {
+		data[i] = float32(r.NormFloat64())
+	}
+	v, err := vectors.New(ids, dim, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// someLabels are every second track's market, and that every third is explicit.
+func someLabels(v *vectors.Vectors) map[string][]string {
+	of := map[string][]string{"gone": {"DE"}}
+	for i := range v.Len() {
+		if i%2 == 0 {
+			of[v.ID(i)] = append(of[v.ID(i)], "SE")
+		}
+		if i%3 == 0 {
+			of[v.ID(i)] = append(of[v.ID(i)], "explicit")
+		}
+	}
+	return of
+}
+
+func newModel(t testing.TB, v *vectors.Vectors, o modelfile.Options) *modelfile.Content {
+	t.Helper()
+	c, err := modelfile.New(t.Context(), v, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func open(t testing.TB, path string) *modelfile.Content {
+	t.Helper()
+	c, err := modelfile.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+// contents is what can be read out of a model.
+func contents(t testing.TB, c *modelfile.Content) map[string]any {
+	t.Helper()
+	v, err := c.Vectors()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]any{
+		"info": c.Info, "labels": c.Labels(), "probes": c.Probes, "starts": c.Starts, "centroids": c.Centroids,
+		"codes": c.Codes, "scales": c.Scales, "vectors": v.Digest(),
+	}
+	swedish, clean := c.Accept([]string{"SE"}, nil), c.Accept(nil, []string{"explicit"})
+	for row := range c.Len() {
+		found, ok := c.Find(c.ID(row))
+		all[c.ID(row)] = []any{row, found, ok, c.Row(row), swedish(row), clean(row)}
+	}
+	return all
+}
+
+func TestAFileIsTheModel(t *testing.T) {
+	v := random(t, 80, 20)
+	for name, o := range map[string]modelfile.Options{
+		"with all": {Name: "mix", Labels: someLabels(v), Index: ivf.Options{Lists: 9, Recall: .9, Seed: 3}},
+		"plain":    {Index: ivf.Options{Lists: 9, Plain: true}},
+		"one list": {},
+		"scanned":  {Index: ivf.Options{Lists: 1}, Labels: map[string][]string{}},
+	} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "m.hfm")
+		if err := modelfile.Save(t.Context(), path, v, o); err != nil {
+			t.Fatal(err)
+		}
+		want, got := contents(t, newModel(t, v, o)), contents(t, open(t, path))
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s (-made +opened)\n%s", name, diff)
+		}
+		if got["vectors"] != v.Digest() {
+			t.Errorf("%s: the vectors come back changed", name)
+		}
+		if files, _ := os.ReadDir(dir); len(files) != 1 {
+			t.Errorf("%s: saving left %v", name, files)
+		}
+	}
+}
+
+func TestLoadTakesEveryFormat(t *testing.T) {
+	v := random(t, 50, 6)
+	for _, name := range []string{"m.hfm", "m.bin", "m.txt.gz"} {
+		path := filepath.Join(t.TempDir(), name)
+		if err := modelfile.Save(t.Context(), path, v, modelfile.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		c, err := modelfile.Load(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Version != v.Digest() || c.Len() != 50 {
+			t.Errorf("%s: version %s of %d tracks, want %s", name, c.Version, c.Len(), v.Digest())
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, path := range []string{"m", "m.hfm.gz", "m.csv"} {
+		_, err := modelfile.Load(path)
+		for _, err := range []error{err, modelfile.CheckPath(path)} {
+			if err == nil || !strings.Contains(err.Error(), "want a name that ends in .hfm, .bin") {
+				t.Errorf("%s: %v", path, err)
+			}
+		}
+	}
+}
+
+func TestLabels(t *testing.T) {
+	v := random(t, 200, 4)
+	of := map[string][]string{}
+	for i := range 130 { // more than two words of bits
+		of[v.ID(i)] = []string{fmt.Sprint("M", i), "all"}
+	}
+	c := newModel(t, v, modelfile.Options{Labels: of})
+	count := func(with, without []string) (n int) {
+		accept := c.Accept(with, without)
+		for row := range c.Len() {
+			if accept(row) {
+				n++
+			}
+		}
+		return n
+	}
+	for _, test := range []struct {
+		with, without []string
+		want          int
+	}{
+		{nil, nil, 200},
+		{[]string{"all"}, nil, 130},
+		{nil, []string{"all"}, 70},
+		{[]string{"all", "M129"}, nil, 1},
+		{[]string{"M0", "M129"}, nil, 0},
+		{[]string{"all"}, []string{"M0", "M64", "M128"}, 127},
+		{[]string{"all"}, []string{"all"}, 0},
+		{[]string{"nobody"}, nil, 0},
+		{[]string{"all"}, []string{"nobody"}, 130},
+	} {
+		if got := count(test.with, test.without); got != test.want {
+			t.Errorf("%d tracks with %v and without %v, want %d", got, test.with, test.without, test.want)
+		}
+	}
+	if plain := newModel(t, v, modelfile.Options{}); plain.Version == c.Version || plain.Accept([]string{"all"}, nil)(0) || !plain.Accept(nil, []string{"all"})(0) {
+		t.Errorf("a model without labels has version %s, one with them %s", plain.Version, c.Version)
+	}
+}
+
+func TestNewSaysWhatIsWrong(t *testing.T) {
+	v := random(t, 600, 2)
+	many := map[string][]string{}
+	for i := range 600 {
+		many[v.ID(i)] = []string{fmt.Sprint(i)}
+	}
+	for want, o := range map[string]modelfile.Options{
+		"want at most 64 bytes":                  {Name: strings.Repeat("x", 65)},
+		"none of them 0":                         {Name: "a\x00"},
+		`label "a b" of track artist0.track-0`:   {Labels: map[string][]string{v.ID(0): {"a b"}}},
+		"want at most 512 different ones":        {Labels: many},
+		"building index: recall 2: want 0.5":     {Index: ivf.Options{Recall: 2}},
+		"want 1–32 of A–Z a–z 0–9 . _ : -":       {Labels: map[string][]string{v.ID(0): {strings.Repeat("x", 33)}}},
+		"lists -3: want 0, which finds the best": {Index: ivf.Options{Lists: -3}},
+	} {
+		if _, err := modelfile.New(t.Context(), v, o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	if err := modelfile.Save(t.Context(), filepath.Join(t.TempDir(), "gone", "m.hfm"), v, modelfile.Options{}); err == nil {
+		t.Error("saved into a directory that isn't there")
+	}
+}
+
+// Where things are in the header; see format.go.
+const (
+	formatAt, dimAt, sectionsAt, sectionSize = 8, 12, 24, 24
+	vectorsSection, scalesSection            = 2, 4
+	orderSection                             = 7
+	sections                                 = 13
+	checksumAt                               = sectionsAt + sections*sectionSize + 12 + 4 + 8 + 24 + 16 + 64
+)
+
+func fileOf(t testing.TB, v *vectors.Vectors, o modelfile.Options) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := newModel(t, v, o).Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// resealed mends the checksums of a changed file, as only a wrong writer would.
+func resealed(file []byte) []byte {
+	table := crc32.MakeTable(crc32.Castagnoli)
+	for i := range sections {
+		s := file[sectionsAt+i*sectionSize:]
+		from, n := binary.LittleEndian.Uint64(s), binary.LittleEndian.Uint64(s[8:])
+		if from <= uint64(len(file)) && n <= uint64(len(file))-from {
+			binary.LittleEndian.PutUint32(s[16:], crc32.Checksum(file[from:from+n], table))
+		}
+	}
+	binary.LittleEndian.PutUint32(file[checksumAt:], crc32.Checksum(file[:checksumAt], table))
+	return file
+}
+
+func refused(t *testing.T, file []byte) error {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "m.hfm")
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := modelfile.Open(path)
+	if err == nil {
+		c.Close()
+	}
+	return err
+}
+
+func TestOpenSaysWhatIsWrong(t *testing.T) {
+	v := random(t, 300, 10)
+	good := fileOf(t, v, modelfile.Options{Labels: someLabels(v), Index: ivf.Options{Lists: 10}})
+	section := func(file []byte, i int) []byte {
+		at := binary.LittleEndian.Uint64(file[sectionsAt+i*sectionSize:])
+		return file[at:]
+	}
+	put := binary.LittleEndian.PutUint32
+	nan := math.Float32bits(float32(math.NaN()))
+	for want, spoil := range map[string]func(f []byte) []byte{
+		`it starts with "": want a model`:                        func(f []byte) []byte { return nil },
+		`it starts with "\x1f\x8b": want a model`:                func(f []byte) []byte { return []byte("\x1f\x8b") },
+		"the header is truncated, want":                          func(f []byte) []byte { return f[:100] },
+		"format version 2: want 1: build the model again":        func(f []byte) []byte { put(f[formatAt:], 2); return f },
+		"header is damaged: checksum":                            func(f []byte) []byte { f[dimAt] ^= 1; return f },
+		"the file is truncated, or has something behind":         func(f []byte) []byte { return f[:len(f)-1] },
+		fmt.Sprintf("%d bytes: want %d", len(good)+1, len(good)): func(f []byte) []byte { return append(f, 0) },
+		"section 2, bytes":                                       func(f []byte) []byte { section(f, vectorsSection)[77] ^= 8; return f },
+		"is damaged: checksum":                                   func(f []byte) []byte { section(f, scalesSection)[1] ^= 1; return f },
+		"dimension 0: want 1 to 4096":                            func(f []byte) []byte { put(f[dimAt:], 0); return resealed(f) },
+		"dimension 5000: want 1 to 4096":                         func(f []byte) []byte { put(f[dimAt:], 5000); return resealed(f) },
+		"4800 values: want 7200, for 300 rows of dimension 20":   func(f []byte) []byte { put(f[dimAt:], 20); return resealed(f) },
+		"row 0: the square of its length is NaN: want 1":         func(f []byte) []byte { put(section(f, vectorsSection), nan); return resealed(f) },
+		"scale 7 of codes is NaN":                                func(f []byte) []byte { put(section(f, scalesSection)[28:], nan); return resealed(f) },
+		"recall NaN: want 0 to 1": func(f []byte) []byte {
+			binary.LittleEndian.PutUint64(f[checksumAt-104:], math.Float64bits(math.NaN()))
+			return resealed(f)
+		},
+		"want it within the file": func(f []byte) []byte { put(f[sectionsAt+8:], 1<<31); return resealed(f) },
+		"slots: want a power of 2 from 600 on": func(f []byte) []byte {
+			put(f[sectionsAt+(orderSection+3)*sectionSize+8:], 2048-4)
+			return resealed(f)
+		},
+		"ids: slot":                  func(f []byte) []byte { put(section(f, orderSection+3), 301); return resealed(f) },
+		"id of row 0: want 1–128 of": func(f []byte) []byte { section(f, orderSection+2)[0] = ' '; return resealed(f) },
+		"order: row 1 is at": func(f []byte) []byte {
+			copy(section(f, orderSection)[4:8], section(f, orderSection)[:4])
+			return resealed(f)
+		},
+		"labels: 1 names, 299 words": func(f []byte) []byte {
+			put(f[sectionsAt+(orderSection+4)*sectionSize+8:], 3)
+			put(f[sectionsAt+(orderSection+5)*sectionSize+8:], 8*299)
+			return resealed(f)
+		},
+	} {
+		err := refused(t, spoil(slices.Clone(good)))
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "m.hfm") {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	if err := refused(t, resealed(slices.Clone(good))); err != nil {
+		t.Errorf("a sound file is refused: %v", err)
+	}
+	if _, err := modelfile.Open(filepath.Join(t.TempDir(), "gone.hfm")); !os.IsNotExist(unwrapped(err)) {
+		t.Errorf("no file: %v", err)
+	}
+	if _, err := modelfile.Open(t.TempDir()); err == nil {
+		t.Error("a directory was opened")
+	}
+}
+
+func unwrapped(err error) error {
+	for {
+		inner, ok := err.(interface{ Unwrap() error })
+		if !ok {
+			return err
+		}
+		if _, ok := err.(*os.PathError); ok {
+			return err
+		}
+		err = inner.Unwrap()
+	}
+}
+
+// Every single bit matters, or lies between the sections.
+func TestEveryBitIsChecked(t *testing.T) {
+	good := fileOf(t, random(t, 5, 2), modelfile.Options{Labels: map[string][]string{"artist0.track-0": {"SE"}}})
+	within := make([]bool, len(good))
+	for i := range checksumAt + 4 {
+		within[i] = true
+	}
+	for i := range sections {
+		s := good[sectionsAt+i*sectionSize:]
+		from, n := binary.LittleEndian.Uint64(s), binary.LittleEndian.Uint64(s[8:])
+		for at := from; at < from+n; at++ {
+			within[at] = true
+		}
+	}
+	path := filepath.Join(t.TempDir(), "m.hfm")
+	for at := range good {
+		if !within[at] {
+			continue
+		}
+		flipped := slices.Clone(good)
+		flipped[at] ^= 1 << (at % 8)
+		if err := os.WriteFile(path, flipped, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if c, err := modelfile.Open(path); err == nil {
+			c.Close()
+			t.Errorf("byte %d of %d changed, and nobody noticed", at, len(good))
+		}
+	}
+}
+
+// FuzzOpen feeds files with and without sound checksums: whatever is opened must be fit for use.
+func FuzzOpen(f *testing.F) {
+	v := random(f, 40, 3)
+	f.Add(fileOf(f, v, modelfile.Options{Labels: someLabels(v), Index: ivf.Options{Lists: 4}}), false)
+	f.Add(fileOf(f, random(f, 1, 1), modelfile.Options{}), true)
+	f.Add([]byte("homefeed"), true)
+	path := filepath.Join(f.TempDir(), "m.hfm")
+	f.Fuzz(func(t *testing.T, file []byte, seal bool) {
+		if seal && len(file) >= checksumAt+4 {
+			file = resealed(slices.Clone(file))
+		}
+		if err := os.WriteFile(path, file, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := modelfile.Open(path)
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		for row := range c.Len() {
+			c.Find(c.ID(row))
+		}
+		c.Find("gone")
+		accept := c.Accept(c.Labels(), []string{"SE"})
+		hits, err := c.Search(t.Context(), ivf.Query{Vector: c.Row(0), K: 3, Accept: accept})
+		if err != nil || len(hits) > 3 {
+			t.Fatalf("%d hits, %v", len(hits), err)
+		}
+		c.Vectors() // which may find an id twice
+	})
+}
