@@ -51,6 +51,7 @@ func commands() []command {
 		{"train eval", "say how well vectors guess the next track", &evalConfig{}},
 		{"train sweep", "try settings, and draw how well they do", &sweepConfig{}},
 		{"train compare", "time another trainer beside this one", &compareConfig{}},
+		{"index", "make a model of vectors, for fast searches", &indexConfig{}},
 	}
 }
 

@@ -58,12 +58,13 @@ func TestWrongFlags(t *testing.T) {
 		"concurrency":       {with(refreshArgs, "-concurrency=0"), []string{`-concurrency "0": want 1`}},
 		"no table":          {with(refreshArgs, "-table="), []string{"-table is missing: want"}},
 		"songsplayed":       {[]string{"songsplayed"}, []string{"-project is", "-instance is", "-catalog is missing: want host:port"}},
-		"word2vec":          {[]string{"word2vec"}, []string{"-model is missing: want the file"}},
+		"word2vec":          {[]string{"word2vec", "-follow=1ms"}, []string{"-model is missing: want the file", `-follow "1ms": want 10ms`}},
 		"catalog":           {[]string{"catalog"}, []string{"-file is missing: want the catalogue's file"}},
 		"replay":            {[]string{"replay"}, []string{"0 arguments", "want FILE"}},
 		"format":            {[]string{"replay", "-format=csv", "log"}, []string{`format: "csv": want tsv or listenbrainz`}},
 		"end":               {[]string{"replay", "-shift", "-end=noon", "log"}, []string{`"noon"`, "-end", "2026-01-02T15:04:05Z"}},
 		"train":             {[]string{"train"}, []string{"-in is missing: want", "-out is missing: want"}},
+		"index":             {[]string{"index", "-recall=2"}, []string{"-in is missing: want", "-out is missing: want a name that ends in .hfm", "-recall 2: want 0.5 to 1"}},
 		"model's name":      {[]string{"train", "-in=a", "-out=model"}, []string{`-out "model": want a name that ends in .bin`}},
 		"two sources":       {[]string{"train", "-in=a", "-from-songs-played=b:1", "-out=b.bin"}, []string{"-from-songs-played: want this or -in"}},
 		"playlists' format": {[]string{"train", "-in=a", "-format=xml", "-out=b.bin"}, []string{`-format "xml": want text or jsonl`}},
@@ -133,6 +134,7 @@ func TestRightFlags(t *testing.T) {
 		{"train", "eval", "-in=p.jsonl"},
 		{"train", "sweep", "-in=p.txt", "-dims=16, 32", "-exponents=-.5,.75", "-chart=c.svg"},
 		{"train", "compare", "-in=p.txt", "--", "w2v", "-train", "{in}", "-output", "{txt}"},
+		{"index", "-in=v.bin", "-out=m.hfm", "-recall=0.99"},
 	} {
 		if err := parseOnly(t, args); err != nil {
 			t.Errorf("%v: %v", args, err)

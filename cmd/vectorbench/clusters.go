@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -5,69 +7,35 @@ import (
 	"math/rand/v2"
 )
 
-// Shares of a made-up track's direction. A track is its genre, its artist and something of its own; with these, two
-// tracks of one artist have a cosine of about .7, two of one genre .3, and others none.
-const (
-	ofGenre  = .55
-	ofArtist = .63
-	ofTrack  = .55
-
-	tracksPerArtist = 50
-	artistsPerGenre = 200
-)
-
-// clusters are made-up vectors of tracks: directions around those of artists, which lie around those of genres.
-// Artists have tracks in proportion to 1/√rank, so that clusters are of many sizes.
+// clusters are made-up vectors: directions around random centres, each centre as likely as any other.
 type clusters struct {
 	dim     int
-	artists []float32 // each the direction of the artist within its genre
-	upTo    []float64 // the weight of the artists so far
+	noise   float64 // deviation of each value from the centre's, whose own are 1; at 1, two of a cluster have a cosine of about 0.5
+	centres []float32
 }
 
-func newClusters(tracks, dim int, r *rand.Rand) *clusters {
-	n := max(1, tracks/tracksPerArtist)
-	c := &clusters{dim: dim, artists: make([]float32, n*dim), upTo: make([]float64, n)}
-	genre := make([]float32, dim)
-	var sum float64
-	for i := range n {
-		if i%artistsPerGenre == 0 {
-			gaussian(genre, 1, r)
-		}
-		artist := c.artists[i*dim : (i+1)*dim]
-		gaussian(artist, ofArtist, r)
-		for j := range artist {
-			artist[j] += ofGenre * genre[j]
-		}
-		sum += 1 / math.Sqrt(float64(1+r.IntN(n)))
-		c.upTo[i] = sum
+func newClusters(n, dim int, noise float64, r *rand.Rand) *clusters {
+	c := &clusters{dim: dim, noise: noise, centres: make([]float32, n*dim)}
+	for i := range c.centres {
+		c.centres[i] = float32(r.NormFloat64())
 	}
 	return c
 }
 
-// draw sets x to the direction of a new track.
-func (c *clusters) draw(x []float32, r *rand.Rand) {
-	at := r.Float64() * c.upTo[len(c.upTo)-1]
-	low, high := 0, len(c.upTo)-1
-	for low < high {
-		if mid := (low + high) / 2; c.upTo[mid] < at {
-			low = mid + 1
-		} else {
-			high = mid
+// draw is n new directions, one behind the other.
+func (c *clusters) draw(n int, r *rand.Rand) []float32 {
+	all := make([]float32, n*c.dim)
+	for i := range n {
+		row := all[i*c.dim : (i+1)*c.dim]
+		centre := c.centres[r.IntN(len(c.centres)/c.dim)*c.dim:]
+		var square float64
+		for j := range row {
+			row[j] = centre[j] + float32(c.noise*r.NormFloat64())
+			square += float64(row[j]) * float64(row[j])
+		}
+		for j := range row {
+			row[j] /= float32(math.Sqrt(square))
 		}
 	}
-	gaussian(x, ofTrack, r)
-	var square float64
-	for j, value := range c.artists[low*c.dim : (low+1)*c.dim] {
-		x[j] += value
-		square += float64(x[j]) * float64(x[j])
-	}
-	for j := range x {
-		x[j] /= float32(math.Sqrt(square))
-	}
-}
-
-func gaussian(x []float32, scale float64, r *rand.Rand) {
-	for i := range x {
-		x[i] = float32(scale * r.NormFloat64())
-	}
+	return all
 }

@@ -109,7 +109,7 @@ type Query struct {
 }
 
 // errVector is of a query whose vector has no direction among this model's.
-var errVector = errors.New("want as many finite values as the model's dimension, and not all of them 0")
+var errVector = errors.New("vector has no direction in this model")
 
 // Nearest is the k tracks nearest to the query's direction, best first, without the seeds and without what the query
 // excludes; where two are as near, the one that the model holds first. Filters cost no neighbours: the search goes on

@@ -99,7 +99,7 @@ func (s *Server) NearestBatch(ctx context.Context, r *word2vecpb.NearestBatchReq
 func nearest(ctx context.Context, m *Model, at string, q Query) (*word2vecpb.NearestResponse, error) {
 	near, unknown, err := m.Nearest(ctx, q)
 	if errors.Is(err, errVector) {
-		return nil, rpc.Invalid(at+"vector", fmt.Sprintf("%v: %d", errVector, m.Dim()))
+		return nil, rpc.Invalid(at+"vector", fmt.Sprintf("want %d finite values, as this model has, not all of them 0", m.Dim()))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("searching %d tracks: %w", m.Tracks(), err)

@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
@@ -12,9 +16,12 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/testing/protocmp"
 
 	"homefeed/services/rpc"
 	"homefeed/services/word2vec"
+	"homefeed/services/word2vec/modelfile"
+	"homefeed/services/word2vec/vectors"
 	"homefeed/services/word2vec/word2vecpb"
 	"homefeed/shelves/shelf"
 )
@@ -117,6 +124,146 @@ func TestServerRefusesTooMuch(t *testing.T) {
 	tooMany := word2vec.NewClient(serve(t, word2vec.NewServer(compass(t))))
 	if _, err := tooMany.Nearest(t.Context(), []shelf.Seed{{Track: "n"}}, math.MaxInt, nil); err == nil {
 		t.Error("the client asked for more than there may be")
+	}
+}
+
+// labelled is a compass whose tracks have labels.
+func labelled(t testing.TB) *word2vec.Server {
+	t.Helper()
+	v, err := vectors.New([]string{"n", "ne", "e", "s", "w"}, 2, []float32{0, 1, 1, 1, 1, 0, 0, -1, -1, 0})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "m.hfm")
+	err = modelfile.Save(t.Context(), path, v, modelfile.Options{
+		Name: "compass", Labels: map[string][]string{"ne": {"SE", "explicit"}, "e": {"SE"}, "s": {"SE"}, "w": {"NO"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := word2vec.OpenServer(path, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func tracks(r *word2vecpb.NearestResponse) []string {
+	var all []string
+	for _, n := range r.GetNeighbours() {
+		all = append(all, n.GetTrack())
+	}
+	return all
+}
+
+func TestFiltersVectorsAndBatches(t *testing.T) {
+	client := word2vecpb.NewWord2VecClient(serve(t, labelled(t)))
+	north := []*word2vecpb.Seed{{Track: "n"}}
+	requests := map[string]struct {
+		r    *word2vecpb.NearestRequest
+		want []string
+	}{
+		"all":            {&word2vecpb.NearestRequest{Seeds: north, K: 2}, []string{"ne", "e"}},
+		"with":           {&word2vecpb.NearestRequest{Seeds: north, With: []string{"SE"}}, []string{"ne", "e", "s"}},
+		"with, without":  {&word2vecpb.NearestRequest{Seeds: north, K: 2, With: []string{"SE"}, Without: []string{"explicit"}}, []string{"e", "s"}},
+		"excluded, too":  {&word2vecpb.NearestRequest{Seeds: north, Without: []string{"explicit"}, Exclude: []string{"e"}}, []string{"w", "s"}},
+		"nobody's label": {&word2vecpb.NearestRequest{Seeds: north, With: []string{"DE"}}, nil},
+		"a vector":       {&word2vecpb.NearestRequest{Vector: []float32{-7, -1}, K: 2}, []string{"w", "s"}},
+	}
+	batch, want := &word2vecpb.NearestBatchRequest{}, [][]string(nil)
+	for name, test := range requests {
+		answer, err := client.Nearest(t.Context(), test.r)
+		if diff := gocmp.Diff(test.want, tracks(answer)); diff != "" || err != nil {
+			t.Errorf("%s: %v (-want +got)\n%s", name, err, diff)
+		}
+		batch.Requests, want = append(batch.Requests, test.r), append(want, test.want)
+	}
+	answers, err := client.NearestBatch(t.Context(), batch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, answer := range answers.GetResponses() {
+		if diff := gocmp.Diff(want[i], tracks(answer)); diff != "" {
+			t.Errorf("request %d of the batch (-want +got)\n%s", i, diff)
+		}
+	}
+	if len(answers.GetResponses()) != len(want) {
+		t.Errorf("%d answers to %d requests", len(answers.GetResponses()), len(want))
+	}
+}
+
+func TestSimilarities(t *testing.T) {
+	client := word2vecpb.NewWord2VecClient(serve(t, word2vec.NewServer(compass(t))))
+	answer, err := client.Similarities(t.Context(), &word2vecpb.SimilaritiesRequest{Pairs: []*word2vecpb.SimilarityRequest{
+		{A: "n", B: "s"}, {A: "n", B: "gone"}, {A: "gone", B: "lost"}, {A: "e", B: "e"},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []any
+	for _, pair := range answer.GetPairs() {
+		if pair.Similarity == nil {
+			got = append(got, nil)
+		} else {
+			got = append(got, pair.GetSimilarity())
+		}
+	}
+	if diff := gocmp.Diff([]any{float32(-1), nil, nil, float32(1)}, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if diff := gocmp.Diff([]string{"gone", "lost"}, answer.GetUnknown()); diff != "" {
+		t.Errorf("unknown (-want +got)\n%s", diff)
+	}
+}
+
+func TestGetModelTellsHowItWasBuilt(t *testing.T) {
+	m, err := labelled(t).GetModel(t.Context(), &word2vecpb.GetModelRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &word2vecpb.GetModelResponse{
+		Version: m.GetVersion(), Tracks: 5, Dim: 2, Name: "compass", Labels: []string{"NO", "SE", "explicit"},
+		Build: &word2vecpb.BuildSettings{Lists: 1, Probes: []int32{1, 1, 1}, Recall: .98, RecallFound: 1},
+	}
+	if diff := gocmp.Diff(want, m, protocmp.Transform()); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestServerRefusesWrongBatchesAndVectors(t *testing.T) {
+	client := word2vecpb.NewWord2VecClient(serve(t, word2vec.NewServer(compass(t))))
+	one := &word2vecpb.NearestRequest{Seeds: []*word2vecpb.Seed{{Track: "n"}}, K: 1_000}
+	nan := float32(math.NaN())
+	batch := func(rs ...*word2vecpb.NearestRequest) error {
+		_, err := client.NearestBatch(t.Context(), &word2vecpb.NearestBatchRequest{Requests: rs})
+		return err
+	}
+	nearest := func(r *word2vecpb.NearestRequest) error {
+		_, err := client.Nearest(t.Context(), r)
+		return err
+	}
+	_, pairs := client.Similarities(t.Context(), &word2vecpb.SimilaritiesRequest{Pairs: slices.Repeat([]*word2vecpb.SimilarityRequest{{}}, 1_001)})
+	for want, err := range map[string]error{
+		"requests: want at most 100, not 101":                         batch(slices.Repeat([]*word2vecpb.NearestRequest{one}, 101)...),
+		"requests: want at most 10000 neighbours together, not 11000": batch(slices.Repeat([]*word2vecpb.NearestRequest{one}, 11)...),
+		"requests[1].k: want 0 to 1000, not -1":                       batch(one, &word2vecpb.NearestRequest{K: -1}),
+		"requests[1].vector: want 2 finite values, as this model":     batch(one, &word2vecpb.NearestRequest{Vector: []float32{1}}),
+		"with: want at most 16, not 17":                               nearest(&word2vecpb.NearestRequest{With: make([]string, 17)}),
+		"without: want at most 16, not 17":                            nearest(&word2vecpb.NearestRequest{Without: make([]string, 17)}),
+		"vector: want seeds or a vector, not both":                    nearest(&word2vecpb.NearestRequest{Seeds: one.Seeds, Vector: []float32{1, 0}}),
+		"vector: want 2 finite values, as":                            nearest(&word2vecpb.NearestRequest{Vector: []float32{0, 0}}),
+		"as this model has, not all of them 0":                        nearest(&word2vecpb.NearestRequest{Vector: []float32{nan, 0}}),
+		"pairs: want at most 1000, not 1001":                          pairs,
+	} {
+		var field *rpc.FieldError
+		if !errors.As(err, &field) || !strings.Contains(field.Error(), want) || status.Code(err) != codes.InvalidArgument {
+			t.Errorf("%v, want INVALID_ARGUMENT with %q", err, want)
+		}
 	}
 }
 

@@ -1,0 +1,239 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix" // the Go project's own, for CPU time
+
+	"homefeed/services/word2vec/ivf"
+	"homefeed/services/word2vec/modelfile"
+	"homefeed/services/word2vec/vectors"
+)
+
+type searchConfig struct {
+	Dir     string
+	Dim, K  int
+	Recalls string
+	Against string
+	Plain   bool
+	out     io.Writer
+}
+
+// result is how one program did with one setting.
+type result struct {
+	name     string
+	recall   float64
+	perSec   float64
+	cpu, mem float64 // CPU seconds and MB of the build
+}
+
+func (c *searchConfig) run(ctx context.Context) error {
+	base, err := readNumbers[float32](filepath.Join(c.Dir, "base.f32"))
+	if err != nil {
+		return err
+	}
+	queries, err := readNumbers[float32](filepath.Join(c.Dir, "queries.f32"))
+	if err != nil {
+		return err
+	}
+	b := &bench{c, base, queries, nil}
+	exact := ivf.Scan(c.Dim, base)
+	if b.truth, err = b.answers(ctx, exact.Index, exact.Order); err != nil {
+		return err
+	}
+	var ours, theirs []result
+	for word := range strings.SplitSeq(c.Recalls, ",") {
+		recall, err := strconv.ParseFloat(word, 64)
+		if err != nil {
+			return fmt.Errorf("-recalls: %q: want shares by commas", word)
+		}
+		r, err := b.ours(ctx, recall)
+		if err != nil {
+			return err
+		}
+		ours = append(ours, r)
+	}
+	if c.Against != "" {
+		if theirs, err = b.theirs(ctx); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(c.out, "%d vectors of dimension %d, %d queries for %d each, one thread\n\n", len(base)/c.Dim, c.Dim, len(queries)/c.Dim, c.K)
+	fmt.Fprintln(c.out, "| program | recall | queries/s | build CPU-s | MB | ours ÷ theirs at equal recall |\n|---|---|---|---|---|---|")
+	for _, r := range theirs {
+		fmt.Fprintf(c.out, "| %s | %.4f | %.0f | %.0f | %.0f | |\n", r.name, r.recall, r.perSec, r.cpu, r.mem)
+	}
+	for _, r := range ours {
+		ratio := "" // theirs may not reach it, or start above it
+		if at, ok := between(theirs, r.recall); ok {
+			ratio = fmt.Sprintf("%.1f", r.perSec/at)
+		}
+		fmt.Fprintf(c.out, "| %s | %.4f | %.0f | %.0f | %.0f | %s |\n", r.name, r.recall, r.perSec, r.cpu, r.mem, ratio)
+	}
+	return nil
+}
+
+type bench struct {
+	*searchConfig
+	base, queries []float32
+	truth         [][]int32
+}
+
+// ours searches the model that was built for a recall by an earlier run, or builds it and keeps it for the next.
+func (b *bench) ours(ctx context.Context, recall float64) (result, error) {
+	path := filepath.Join(b.Dir, fmt.Sprintf("ours-%v-%v%s", recall, b.Plain, modelfile.Extension))
+	start := cpuSeconds()
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		v, err := vectors.Load(filepath.Join(b.Dir, "base.bin"))
+		if err != nil {
+			return result{}, err
+		}
+		start = cpuSeconds()
+		o := modelfile.Options{Index: ivf.Options{Recall: recall, Plain: b.Plain}}
+		if err := modelfile.Save(ctx, path, v, o); err != nil {
+			return result{}, err
+		}
+	}
+	cpu := cpuSeconds() - start
+	start = cpuSeconds()
+	m, err := modelfile.Open(path)
+	if err != nil {
+		return result{}, err
+	}
+	defer m.Close()
+	size, err := os.Stat(path)
+	if err != nil {
+		return result{}, err
+	}
+	r := result{
+		name: fmt.Sprintf("ours, asked for %v: %d lists, %d probes, opened in %.2f CPU-s", recall, m.Lists(), m.Probes[0], cpuSeconds()-start),
+		cpu:  cpu, mem: float64(size.Size()) / 1e6,
+	}
+	order := make([]int, m.Len())
+	for row := range order {
+		if order[row], err = strconv.Atoi(strings.TrimPrefix(m.ID(row), "track")); err != nil {
+			return r, err
+		}
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	for range 3 {
+		start := time.Now()
+		found, err := b.answers(ctx, m.Index, order)
+		if err != nil {
+			return r, err
+		}
+		r.perSec = max(r.perSec, float64(len(found))/time.Since(start).Seconds())
+		r.recall = b.recall(found)
+	}
+	return r, nil
+}
+
+// answers is the neighbours of each query, one after the other.
+func (b *bench) answers(ctx context.Context, x *ivf.Index, order []int) ([][]int32, error) {
+	all := make([][]int32, len(b.queries)/b.Dim)
+	for i := range all {
+		hits, err := x.Search(ctx, ivf.Query{Vector: b.queries[i*b.Dim : (i+1)*b.Dim], K: b.K})
+		if err != nil {
+			return nil, err
+		}
+		all[i] = make([]int32, len(hits))
+		for j, hit := range hits {
+			all[i][j] = int32(order[hit.Row])
+		}
+	}
+	return all, nil
+}
+
+func (b *bench) recall(found [][]int32) float64 {
+	hits := 0
+	for i, want := range b.truth {
+		for _, at := range want {
+			if slices.Contains(found[i], at) {
+				hits++
+			}
+		}
+	}
+	return float64(hits) / float64(len(b.truth)*b.K)
+}
+
+// theirs runs the other program and checks what it found.
+func (b *bench) theirs(ctx context.Context) ([]result, error) {
+	words := strings.Fields(b.Against)
+	dir, err := os.MkdirTemp("", "vectorbench")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	c := exec.CommandContext(ctx, words[0], append(words[1:], filepath.Join(b.Dir, "base.f32"), filepath.Join(b.Dir, "queries.f32"),
+		strconv.Itoa(b.Dim), strconv.Itoa(b.K), dir)...)
+	c.Stderr = os.Stderr
+	printed, err := c.Output()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Against, err)
+	}
+	var all []result
+	var cpu, mem float64
+	lines := bufio.NewScanner(bytes.NewReader(printed))
+	for lines.Scan() {
+		var name, file string
+		var seconds float64
+		if _, err := fmt.Sscanf(lines.Text(), "build %f %f", &cpu, &mem); err == nil {
+			continue
+		}
+		if _, err := fmt.Sscanf(lines.Text(), "run %s %f %s", &name, &seconds, &file); err != nil {
+			return nil, fmt.Errorf("%s printed %q: want build or run", b.Against, lines.Text())
+		}
+		flat, err := readNumbers[int32](file)
+		if err != nil {
+			return nil, err
+		}
+		if len(flat) != len(b.truth)*b.K || !(seconds > 0) {
+			return nil, fmt.Errorf("%s: %d neighbours in %v s: want %d", file, len(flat), seconds, len(b.truth)*b.K)
+		}
+		all = append(all, result{name, b.recall(slices.Collect(slices.Chunk(flat, b.K))), float64(len(b.truth)) / seconds, cpu, mem})
+	}
+	return all, lines.Err()
+}
+
+// between is the queries per second of a recall between two settings: on a straight line over the logarithm of what
+// is missed.
+func between(all []result, recall float64) (perSec float64, ok bool) {
+	all = slices.SortedFunc(slices.Values(all), func(a, b result) int { return cmp.Compare(a.recall, b.recall) })
+	for i := range max(len(all)-1, 0) {
+		a, b := all[i], all[i+1]
+		if a.recall <= recall && recall <= b.recall && a.recall < b.recall && b.recall < 1 {
+			x := (missed(recall) - missed(a.recall)) / (missed(b.recall) - missed(a.recall))
+			return math.Exp(math.Log(a.perSec) + x*(math.Log(b.perSec)-math.Log(a.perSec))), true
+		}
+	}
+	return 0, false
+}
+
+func missed(recall float64) float64 { return math.Log(1 - recall) }
+
+// cpuSeconds is what this process has used so far.
+func cpuSeconds() float64 {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		return math.NaN()
+	}
+	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
+}

@@ -1,0 +1,263 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"homefeed/services/rpc"
+	"homefeed/services/word2vec"
+	"homefeed/services/word2vec/modelfile"
+	"homefeed/services/word2vec/word2vecpb"
+)
+
+// What is asked: the 20 nearest to 5 tracks of one artist or of artists next to each other.
+const (
+	seeds, nearest = 5, 20
+	workers        = 8   // calls at once when the most is looked for
+	share          = .6  // of the most, for the latencies
+	settleSwaps    = 1   // swaps before the memory is first looked at
+	mostRSS        = .02 // growth over the swaps that is put up with
+)
+
+type serveConfig struct {
+	Model string
+	Swaps int
+	For   time.Duration
+	out   io.Writer
+}
+
+// run serves the model on loopback from this very process, and asks it.
+func (c *serveConfig) run(ctx context.Context) (err error) {
+	dir, err := os.MkdirTemp(filepath.Dir(c.Model), "vectorbench")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	path := filepath.Join(dir, "model"+modelfile.Extension)
+	if err := c.renew(path); err != nil {
+		return err
+	}
+	server, err := word2vec.OpenServer(path, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.Close()) }()
+	conn, stop, err := loopback(server)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+
+	ids, err := c.ids()
+	if err != nil {
+		return err
+	}
+	l := &load{client: word2vecpb.NewWord2VecClient(conn), ids: ids}
+	most := l.flatOut(ctx, c.For)
+	fmt.Fprintf(c.out, "%d nearest to %d of %d tracks: at most %.0f a second from %d callers\n", nearest, seeds, len(ids), most, workers)
+	l.steady(ctx, c.For, share*most)
+	fmt.Fprintf(c.out, "at %.0f%% of that: %s\n", 100*share, l.told())
+	return c.swaps(ctx, l, share*most, path)
+}
+
+// ids are the model's tracks. The service can't list them, so the file is asked.
+func (c *serveConfig) ids() ([]string, error) {
+	m, err := modelfile.Open(c.Model)
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	all := make([]string, m.Len())
+	for row := range all {
+		all[row] = m.ID(row)
+	}
+	return all, nil
+}
+
+// renew puts a copy of the model, another file, under the path.
+func (c *serveConfig) renew(path string) error {
+	from, err := os.Open(c.Model)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	to, err := os.Create(path + ".new")
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(to, from); err != nil {
+		return errors.Join(err, to.Close())
+	}
+	if err := to.Close(); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
+
+// swaps replaces the model again and again while calls go on.
+func (c *serveConfig) swaps(ctx context.Context, l *load, perSecond float64, path string) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var loading sync.WaitGroup
+	loading.Go(func() { l.steady(ctx, time.Hour, perSecond) })
+	var first int64
+	for i := range c.Swaps {
+		if err := c.renew(path); err != nil {
+			return err
+		}
+		answer, err := l.client.Reload(ctx, &word2vecpb.ReloadRequest{})
+		if err != nil || !answer.GetLoaded() {
+			return fmt.Errorf("swap %d: %v, %w", i+1, answer, err)
+		}
+		if i+1 == settleSwaps {
+			if first, err = resident(); err != nil {
+				return err
+			}
+		}
+	}
+	last, err := resident()
+	stop()
+	loading.Wait()
+	grown := float64(last)/float64(first) - 1
+	fmt.Fprintf(c.out, "%d swaps under that load: %s; RSS %d MB after the first, %d MB after the last: %+.1f%%\n", c.Swaps, l.told(),
+		first>>10, last>>10, 100*grown)
+	if failed := l.failed.Load(); failed > 0 || grown > mostRSS {
+		return fmt.Errorf("%d calls failed and memory grew by %.1f%%: want 0 and at most %.0f%%", failed, 100*grown, 100*mostRSS)
+	}
+	return err
+}
+
+// resident is the process's memory in KB, as Linux counts it, without garbage.
+func resident() (kb int64, err error) {
+	runtime.GC()
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, fmt.Errorf("reading resident memory, which takes Linux: %w", err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if _, err := fmt.Sscanf(line, "VmRSS: %d kB", &kb); err == nil {
+			return kb, nil
+		}
+	}
+	return 0, errors.New("/proc/self/status has no VmRSS")
+}
+
+// load asks, and keeps how long each answer took.
+type load struct {
+	client word2vecpb.Word2VecClient
+	ids    []string
+	failed atomic.Int64
+	mu     sync.Mutex
+	took   []time.Duration
+}
+
+func (l *load) ask(ctx context.Context, since time.Time) {
+	r := &word2vecpb.NearestRequest{K: nearest}
+	at := rand.IntN(len(l.ids)) // rows of one list lie together
+	for i := range seeds {
+		r.Seeds = append(r.Seeds, &word2vecpb.Seed{Track: l.ids[(at+i)%len(l.ids)]})
+	}
+	answer, err := l.client.Nearest(ctx, r)
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil || len(answer.GetNeighbours()) != nearest {
+		l.failed.Add(1)
+	}
+	l.mu.Lock()
+	l.took = append(l.took, time.Since(since))
+	l.mu.Unlock()
+}
+
+// flatOut has workers ask without pause, and returns the answers per second.
+func (l *load) flatOut(ctx context.Context, d time.Duration) float64 {
+	start := time.Now()
+	var all sync.WaitGroup
+	for range workers {
+		all.Go(func() {
+			for ctx.Err() == nil && time.Since(start) < d {
+				l.ask(ctx, time.Now())
+			}
+		})
+	}
+	all.Wait()
+	n := len(l.took)
+	l.took = nil
+	return float64(n) / time.Since(start).Seconds()
+}
+
+// steady asks at random times, so many a second, whether or not the answers keep up. An answer's time counts from
+// when it should have been asked.
+func (l *load) steady(ctx context.Context, d time.Duration, perSecond float64) {
+	l.took = nil
+	var all sync.WaitGroup
+	start := time.Now()
+	for due := start; due.Sub(start) < d; due = due.Add(time.Duration(rand.ExpFloat64() / perSecond * 1e9)) {
+		if wait := time.Until(due); wait > 0 {
+			select {
+			case <-time.After(wait):
+			case <-ctx.Done():
+			}
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		all.Go(func() { l.ask(ctx, due) })
+	}
+	all.Wait()
+}
+
+// told is the latencies of the last load.
+func (l *load) told() string {
+	slices.Sort(l.took)
+	at := func(share float64) time.Duration {
+		if len(l.took) == 0 {
+			return 0
+		}
+		return l.took[int(share*float64(len(l.took)-1))].Round(10 * time.Microsecond)
+	}
+	return fmt.Sprintf("%d answers, p50 %v, p99 %v, %d failed", len(l.took), at(.5), at(.99), l.failed.Load())
+}
+
+// loopback serves on a port of this machine, and returns a connection to it.
+func loopback(s *word2vec.Server) (grpc.ClientConnInterface, func() error, error) {
+	server, err := rpc.NewServer(rpc.ServerOptions{})
+	if err != nil {
+		return nil, nil, err
+	}
+	word2vec.Register(server, s)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(ctx, ln) }()
+	conn, err := rpc.Dial(ln.Addr().String(), rpc.DialOptions{})
+	if err != nil {
+		cancel()
+		return nil, nil, errors.Join(err, <-ended)
+	}
+	return conn, func() error {
+		err := conn.Close()
+		cancel()
+		return errors.Join(err, <-ended)
+	}, nil
+}
