@@ -55,7 +55,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		fs.StringVar(&c.Dir, "dir", ".", "`directory` to write to")
 		fs.IntVar(&c.Tracks, "n", 1_000_000, "vectors")
 		fs.IntVar(&c.Dim, "dim", 64, "values of each")
-		fs.IntVar(&c.Clusters, "clusters", 1_000, "that the vectors are drawn from")
+		fs.IntVar(&c.Clusters, "clusters", 1_000, "that the vectors are drawn from; 0: artists within genres, of many sizes")
 		fs.Float64Var(&c.Noise, "noise", 1, "of a cluster's vectors, against 1 of the clusters' centres")
 		fs.IntVar(&c.Queries, "queries", 2_000, "vectors to search the neighbours of; they are not among the others")
 		fs.Uint64Var(&c.Seed, "seed", 1, "of everything random")
@@ -92,12 +92,15 @@ type makeConfig struct {
 }
 
 func (c *makeConfig) run() error {
-	if c.Tracks < 1 || c.Dim < 1 || c.Clusters < 1 || c.Queries < 1 {
-		return fmt.Errorf("-n %d, -dim %d, -clusters %d, -queries %d: want at least 1 of each", c.Tracks, c.Dim, c.Clusters, c.Queries)
+	if c.Tracks < 1 || c.Dim < 1 || c.Clusters < 0 || c.Queries < 1 {
+		return fmt.Errorf("-n %d, -dim %d, -clusters %d, -queries %d: want at least 1 of each, clusters aside", c.Tracks, c.Dim, c.Clusters, c.Queries)
 	}
-	r := rand.New(rand.NewPCG(c.Seed, 0))
-	world := newClusters(c.Clusters, c.Dim, c.Noise, r)
-	base, queries := world.draw(c.Tracks, r), world.draw(c.Queries, r)
+	r := rand.New(rand.NewPCG(c.Seed, 1))
+	w := music(c.Tracks, c.Dim, r)
+	if c.Clusters > 0 {
+		w = flat(c.Clusters, c.Dim, c.Noise, r)
+	}
+	base, queries := w.draw(c.Tracks, c.Dim, r), w.draw(c.Queries, c.Dim, r)
 	if err := writeFloats(filepath.Join(c.Dir, "base.f32"), base); err != nil {
 		return err
 	}

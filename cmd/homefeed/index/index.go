@@ -71,22 +71,31 @@ func load(path string) (*vectors.Vectors, error) {
 	return v, c.Close()
 }
 
-// readLabels reads lines such as "mozart.k525<TAB>SE,NO,explicit".
 func readLabels(path string) (map[string][]string, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("opening labels: %w", err)
 	}
 	defer f.Close()
+	of, err := parseLabels(f)
+	if err != nil {
+		return nil, fmt.Errorf("reading labels %s: %w", path, err)
+	}
+	return of, nil
+}
+
+// parseLabels reads lines such as "mozart.k525<TAB>SE,NO,explicit".
+func parseLabels(r io.Reader) (map[string][]string, error) {
 	of := map[string][]string{}
-	lines := bufio.NewScanner(f)
-	for n := 1; lines.Scan(); n++ {
+	lines := bufio.NewScanner(r)
+	n := 1
+	for ; lines.Scan(); n++ {
 		track, labels, ok := strings.Cut(lines.Text(), "\t")
 		if !ok || track == "" {
-			return nil, fmt.Errorf("labels %s: line %d: want a track, a tab and labels by commas", path, n)
+			return nil, fmt.Errorf("line %d: want a track, a tab and labels by commas", n)
 		}
 		if _, twice := of[track]; twice {
-			return nil, fmt.Errorf("labels %s: line %d: track %q is there twice: want each once", path, n, track)
+			return nil, fmt.Errorf("line %d: track %.140q is there twice: want each once", n, track)
 		}
 		of[track] = nil
 		for label := range strings.SplitSeq(labels, ",") {
@@ -96,7 +105,7 @@ func readLabels(path string) (map[string][]string, error) {
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("reading labels %s: %w", path, err)
+		return nil, fmt.Errorf("line %d: %w", n, err)
 	}
 	return of, nil
 }

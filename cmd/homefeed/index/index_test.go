@@ -63,7 +63,7 @@ func TestSaysWhatIsWrong(t *testing.T) {
 		"line 2: want a track, a tab":        "a\tSE\nb SE\n",
 		`line 3: track "a" is there twice`:   "a\tSE\nb\tSE\na\tNO\n",
 		`label "1/2" of track b: want 1–32`:  "b\t1/2\n",
-		"reading labels":                     "a\t" + strings.Repeat("x", 70_000),
+		"line 1: bufio.Scanner: token too":   "a\t" + strings.Repeat("x", 70_000),
 		"labels.tsv: line 1: want a track, ": "\tSE\n",
 	} {
 		in, file := files(t, labels)
@@ -82,4 +82,25 @@ func TestSaysWhatIsWrong(t *testing.T) {
 			t.Errorf("%v, want %q", err, want)
 		}
 	}
+}
+
+func FuzzParseLabels(f *testing.F) {
+	f.Add("a\tSE, NO\nb\t\n")
+	f.Add("a\t,,\r\n\n")
+	f.Fuzz(func(t *testing.T, file string) {
+		of, err := parseLabels(strings.NewReader(file))
+		if err != nil {
+			return
+		}
+		for track, labels := range of {
+			if track == "" || strings.Contains(track, "\t") {
+				t.Errorf("track %q", track)
+			}
+			for _, label := range labels {
+				if label == "" || strings.ContainsAny(label, ",\n") {
+					t.Errorf("label %q of %q", label, track)
+				}
+			}
+		}
+	})
 }
