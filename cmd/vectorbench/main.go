@@ -67,7 +67,6 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		fs.IntVar(&c.K, "k", 10, "neighbours to find")
 		fs.StringVar(&c.Recalls, "recalls", "0.95,0.98,0.995", "recalls to build ours for, by commas")
 		fs.StringVar(&c.Against, "against", "", "`command` of another program; empty: ours alone")
-		fs.BoolVar(&c.Plain, "plain", false, "build ours without codes")
 		do = func() error { return c.run(ctx) }
 	case "serve":
 		c := serveConfig{out: out}

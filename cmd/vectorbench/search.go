@@ -33,7 +33,6 @@ type searchConfig struct {
 	Dim, K  int
 	Recalls string
 	Against string
-	Plain   bool
 	out     io.Writer
 }
 
@@ -65,11 +64,11 @@ func (c *searchConfig) run(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("-recalls: %q: want shares by commas", word)
 		}
-		r, err := b.ours(ctx, recall)
+		both, err := b.ours(ctx, recall)
 		if err != nil {
 			return err
 		}
-		ours = append(ours, r)
+		ours = append(ours, both...)
 	}
 	if c.Against != "" {
 		if theirs, err = b.theirs(ctx); err != nil {
@@ -97,46 +96,59 @@ type bench struct {
 	truth         [][]int32
 }
 
-// ours searches the model that was built for a recall by an earlier run, or builds it and keeps it for the next.
-func (b *bench) ours(ctx context.Context, recall float64) (result, error) {
-	path := filepath.Join(b.Dir, fmt.Sprintf("ours-%v-%v%s", recall, b.Plain, modelfile.Extension))
-	start := cpuSeconds()
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		v, err := vectors.Load(filepath.Join(b.Dir, "base.bin"))
-		if err != nil {
-			return result{}, err
-		}
-		start = cpuSeconds()
-		o := modelfile.Options{Index: ivf.Options{Recall: recall, Plain: b.Plain}}
-		if err := modelfile.Save(ctx, path, v, o); err != nil {
-			return result{}, err
-		}
+// ours searches the model that was built for a recall by an earlier run, or builds it and keeps it for the next; and
+// searches it again without the codes.
+func (b *bench) ours(ctx context.Context, recall float64) ([]result, error) {
+	path := filepath.Join(b.Dir, fmt.Sprintf("ours-%v%s", recall, modelfile.Extension))
+	cpu, err := b.build(ctx, path, recall)
+	if err != nil {
+		return nil, err
 	}
-	cpu := cpuSeconds() - start
-	start = cpuSeconds()
+	start := cpuSeconds()
 	m, err := modelfile.Open(path)
 	if err != nil {
-		return result{}, err
+		return nil, err
 	}
 	defer m.Close()
-	size, err := os.Stat(path)
-	if err != nil {
-		return result{}, err
-	}
-	r := result{
-		name: fmt.Sprintf("ours, asked for %v: %d lists, %d probes, opened in %.2f CPU-s", recall, m.Lists(), m.Probes[0], cpuSeconds()-start),
-		cpu:  cpu, mem: float64(size.Size()) / 1e6,
-	}
+	opened := cpuSeconds() - start
 	order := make([]int, m.Len())
 	for row := range order {
 		if order[row], err = strconv.Atoi(strings.TrimPrefix(m.ID(row), "track")); err != nil {
-			return r, err
+			return nil, err
 		}
 	}
+	name := fmt.Sprintf("ours, asked for %v: %d lists, %d probes, opened in %.2f CPU-s", recall, m.Lists(), m.Probes[0], opened)
+	coded, err := b.search(ctx, name, m.Index, order)
+	if err != nil {
+		return nil, err
+	}
+	plain := &ivf.Index{Dim: m.Dim, Vectors: m.Index.Vectors, Centroids: m.Centroids, Starts: m.Starts, Probes: m.Probes}
+	uncoded, err := b.search(ctx, "the same without codes", plain, order)
+	coded.cpu = cpu
+	return []result{coded, uncoded}, err
+}
+
+// build makes the model unless it is there, and returns the CPU seconds of that.
+func (b *bench) build(ctx context.Context, path string, recall float64) (cpu float64, err error) {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return 0, err
+	}
+	v, err := vectors.Load(filepath.Join(b.Dir, "base.bin"))
+	if err != nil {
+		return 0, err
+	}
+	start := cpuSeconds()
+	err = modelfile.Save(ctx, path, v, modelfile.Options{Index: ivf.Options{Recall: recall}})
+	return cpuSeconds() - start, err
+}
+
+// search times the best of three rounds, on one thread.
+func (b *bench) search(ctx context.Context, name string, x *ivf.Index, order []int) (result, error) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	r := result{name: name, mem: float64(4*(len(x.Vectors)+len(x.Scales)+len(x.Centroids)+len(x.Starts))+len(x.Codes)+len(x.CentroidCodes)) / 1e6}
 	for range 3 {
 		start := time.Now()
-		found, err := b.answers(ctx, m.Index, order)
+		found, err := b.answers(ctx, x, order)
 		if err != nil {
 			return r, err
 		}
