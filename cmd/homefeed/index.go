@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 
 	"homefeed/cmd/homefeed/index"
 	"homefeed/services/word2vec/ivf"
@@ -30,11 +29,7 @@ func (c *indexConfig) check(rest []string) error {
 	if err := modelfile.CheckPath(c.Out); err != nil {
 		out = wrong("out", c.Out, "a name that ends in .hfm, .bin, .txt, .bin.gz or .txt.gz")
 	}
-	building := c.Index.Validate()
-	if building != nil {
-		building = fmt.Errorf("-%w", building)
-	}
-	return errors.Join(noArguments(rest), given("in", c.In, "the file of vectors"), out, building)
+	return errors.Join(noArguments(rest), given("in", c.In, "the file of vectors"), out, flagged(c.Index.Validate()))
 }
 
 func (c *indexConfig) run(ctx context.Context, env environment) error {

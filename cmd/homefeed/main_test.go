@@ -65,7 +65,7 @@ func TestWrongFlags(t *testing.T) {
 		"end":               {[]string{"replay", "-shift", "-end=noon", "log"}, []string{`"noon"`, "-end", "2026-01-02T15:04:05Z"}},
 		"train":             {[]string{"train"}, []string{"-in is missing: want", "-out is missing: want"}},
 		"index":             {[]string{"index", "-recall=2"}, []string{"-in is missing: want", "-out is missing: want a name that ends in .hfm", "-recall 2: want 0.5 to 1"}},
-		"model's name":      {[]string{"train", "-in=a", "-out=model"}, []string{`-out "model": want a name that ends in .bin`}},
+		"model's name":      {[]string{"train", "-in=a", "-out=model"}, []string{`-out "model": want a name that ends in .hfm`}},
 		"two sources":       {[]string{"train", "-in=a", "-from-songs-played=b:1", "-out=b.bin"}, []string{"-from-songs-played: want this or -in"}},
 		"playlists' format": {[]string{"train", "-in=a", "-format=xml", "-out=b.bin"}, []string{`-format "xml": want text or jsonl`}},
 		"pause":             {[]string{"train", "-from-songs-played=b:1", "-pause=-1s", "-out=b.bin"}, []string{"-pause: -1s: want"}},

@@ -10,9 +10,9 @@ import (
 	"strings"
 
 	"homefeed/cmd/homefeed/train"
+	"homefeed/services/word2vec/modelfile"
 	"homefeed/services/word2vec/sessions"
 	"homefeed/services/word2vec/sgns"
-	"homefeed/services/word2vec/vectors"
 )
 
 func sourceFlags(fs *flag.FlagSet, s *train.Source) {
@@ -51,14 +51,14 @@ type trainConfig struct{ train.Config }
 
 func (c *trainConfig) flags(fs *flag.FlagSet) {
 	sourceFlags(fs, &c.Source)
-	fs.StringVar(&c.Out, "out", "", "`file` for the model: word2vec's .bin or .txt, perhaps with .gz")
+	fs.StringVar(&c.Out, "out", "", "`file` for the model: .hfm, or word2vec's .bin or .txt, perhaps with .gz")
 	learningFlags(fs, &c.Config.Config)
 }
 
 func (c *trainConfig) check(rest []string) error {
 	var out error
-	if err := vectors.CheckPath(c.Out); err != nil {
-		out = wrong("out", c.Out, "a name that ends in .bin, .txt, .bin.gz or .txt.gz")
+	if err := modelfile.CheckPath(c.Out); err != nil {
+		out = wrong("out", c.Out, "a name that ends in .hfm, .bin, .txt, .bin.gz or .txt.gz")
 	}
 	return errors.Join(noArguments(rest), flagged(c.Source.Validate()), out, flagged(c.Config.Config.Validate()))
 }

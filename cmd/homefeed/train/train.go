@@ -10,15 +10,15 @@ import (
 	"path/filepath"
 	"time"
 
-	"homefeed/services/word2vec"
+	"homefeed/services/word2vec/ivf"
+	"homefeed/services/word2vec/modelfile"
 	"homefeed/services/word2vec/sgns"
-	"homefeed/services/word2vec/vectors"
 )
 
 // Config is what the command is told.
 type Config struct {
 	Source
-	Out string // the model; its name ends in .bin or .txt, and .gz may follow
+	Out string // the model; its name ends in .hfm, .bin or .txt; .gz may follow the latter two
 	sgns.Config
 }
 
@@ -31,7 +31,7 @@ func Run(ctx context.Context, cfg Config, out io.Writer) error { return run(ctx,
 
 func run(ctx context.Context, cfg Config, out io.Writer, now func() time.Time) error {
 	// Find out now, not after an hour of training.
-	if err := vectors.CheckPath(cfg.Out); err != nil {
+	if err := modelfile.CheckPath(cfg.Out); err != nil {
 		return err
 	}
 	if _, err := os.Stat(filepath.Dir(cfg.Out)); err != nil {
@@ -46,11 +46,11 @@ func run(ctx context.Context, cfg Config, out io.Writer, now func() time.Time) e
 	if err != nil {
 		return err
 	}
-	if err := vectors.Save(cfg.Out, v); err != nil {
+	if err := modelfile.Save(ctx, cfg.Out, v, modelfile.Options{Index: ivf.Options{Seed: cfg.Seed}}); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "%s: model %s, %d tracks of dimension %d, in %v\n",
-		cfg.Out, word2vec.NewModel(v).Version(), v.Len(), v.Dim(), now().Sub(start).Round(time.Millisecond))
+		cfg.Out, v.Digest(), v.Len(), v.Dim(), now().Sub(start).Round(time.Millisecond))
 	return nil
 }
 

@@ -83,7 +83,7 @@ func TestRunLeavesTheOldModelWhenItFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, change := range map[string]func(*Config){
-		"want a name that ends in .bin": func(c *Config) { c.Out += ".old" },
+		"want a name that ends in .hfm": func(c *Config) { c.Out += ".old" },
 		"directory of the model":        func(c *Config) { c.Out = filepath.Join(dir, "gone", "model.bin") },
 		"opening playlists":             func(c *Config) { c.In += ".gone" },
 		"broken.txt: line 2: track":     func(c *Config) { c.In = broken },
