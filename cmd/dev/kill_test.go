@@ -25,7 +25,7 @@ import (
 	"homefeed/shelves/shelf"
 )
 
-// Continuous integration kills a few times; the figures in README.md are of -kills 50.
+// Continuous integration kills a few times; testdata/figures.md has the result of -kills 50.
 var (
 	kills       = flag.Int("kills", 2, "how often each of the kill tests kills cmd/dev")
 	killSeed    = flag.Uint64("kill-seed", 1, "seed of the moments at which it is killed")
