@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -31,7 +32,7 @@ type Config struct {
 	Rows       Rows
 	Bus        bus.Publisher
 	Shelves    []*shelf.Shelf
-	Placements Placements // none: DefaultPlacements
+	Placements Placements // to begin with; none: DefaultPlacements
 	Verifier   identity.Verifier
 	Limits     Limits
 	Registerer prometheus.Registerer // nil: not registered
@@ -73,20 +74,19 @@ func (l Limits) withDefaults() Limits {
 
 // API is an http.Handler for everything below /v1/.
 type API struct {
-	rows       Rows
-	bus        bus.Publisher
-	verifier   identity.Verifier
-	limits     Limits
-	log        *slog.Logger
-	now        func() time.Time
-	metrics    *metrics
-	places     []*place          // Home from top to bottom
-	all        map[string]*place // every shelf
-	hasMarkets bool              // Home has a market's shelf
-	markets    *marketcache.Cache
-	buffers    *sync.Pool    // of *[]byte, for Home
-	intakes    chan struct{} // one a batch being handled
-	mux        *http.ServeMux
+	rows     Rows
+	bus      bus.Publisher
+	verifier identity.Verifier
+	limits   Limits
+	log      *slog.Logger
+	now      func() time.Time
+	metrics  *metrics
+	shelves  []*shelf.Shelf
+	config   atomic.Pointer[config]
+	markets  *marketcache.Cache
+	buffers  *sync.Pool    // of *[]byte, for Home
+	intakes  chan struct{} // one a batch being handled
+	mux      *http.ServeMux
 
 	mu   sync.Mutex
 	down map[string]bool // what failed last, so that an outage is logged once and not once a request
@@ -104,9 +104,6 @@ func New(c Config) (*API, error) {
 	case len(c.Shelves) == 0:
 		return nil, errors.New("api: Shelves: want at least one")
 	}
-	if len(c.Placements.Shelves) == 0 {
-		c.Placements = DefaultPlacements(c.Shelves)
-	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -115,21 +112,18 @@ func New(c Config) (*API, error) {
 	}
 	a := &API{
 		rows: c.Rows, bus: c.Bus, verifier: c.Verifier, limits: c.Limits.withDefaults(), log: c.Log, now: c.Now,
-		buffers: newBuffers(), down: map[string]bool{},
+		shelves: c.Shelves, buffers: newBuffers(), down: map[string]bool{},
 	}
 	a.intakes = make(chan struct{}, a.limits.Intakes)
-	var err error
-	if a.places, a.all, err = places(c.Placements, c.Shelves); err != nil {
+	err := checkShelves(c.Shelves)
+	if err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
 	if a.metrics, err = newMetrics(c.Registerer); err != nil {
 		return nil, fmt.Errorf("api: registering metrics: %w", err)
 	}
-	for name, p := range a.all {
-		p.metrics = a.metrics.place(name)
-	}
-	for _, p := range a.places {
-		a.hasMarkets = a.hasMarkets || p.shelf.Scope == shelf.Market
+	if err := a.SetPlacements(c.Placements); err != nil {
+		return nil, fmt.Errorf("api: %w", err)
 	}
 	a.markets = marketcache.New(a.limits.MarketAge, a.now, a.readMarket)
 	a.mux = a.newMux()

@@ -39,7 +39,8 @@ func (a *API) home(w http.ResponseWriter, r *http.Request, who identity.Identity
 	} else {
 		a.recovered("row")
 	}
-	view := a.view(r.Context(), row, market, a.hasMarkets)
+	cfg := a.config.Load()
+	view := a.view(r.Context(), cfg, row, market, cfg.hasMarkets)
 
 	w.Header().Set("Cache-Control", "private, no-cache")
 	if failed || view.failed {
@@ -49,8 +50,8 @@ func (a *API) home(w http.ResponseWriter, r *http.Request, who identity.Identity
 	if wantsProtobuf(r) {
 		return a.homeProtobuf(w, view)
 	}
-	home := &homepb.Home{Shelves: make([]*shelfpb.Shelf, 0, len(a.places))}
-	for _, p := range a.places {
+	home := &homepb.Home{Shelves: make([]*shelfpb.Shelf, 0, len(cfg.places))}
+	for _, p := range cfg.places {
 		home.Shelves = append(home.Shelves, view.decoded(p))
 	}
 	return writeJSON(w, home)
@@ -60,7 +61,7 @@ func (a *API) home(w http.ResponseWriter, r *http.Request, who identity.Identity
 func (a *API) homeProtobuf(w http.ResponseWriter, v *view) error {
 	buf := a.buffers.Get().(*[]byte)
 	body := (*buf)[:0]
-	for _, p := range a.places {
+	for _, p := range v.config.places {
 		rung := v.rung(p)
 		p.metrics.count(rung)
 		body = homewire.AppendToHome(body, header(p, rung), rung.Body)
@@ -80,7 +81,8 @@ func (a *API) userShelf(w http.ResponseWriter, r *http.Request, _ identity.Ident
 	if err != nil {
 		return err
 	}
-	p := a.all[r.PathValue("shelf")]
+	cfg := a.config.Load()
+	p := cfg.all[r.PathValue("shelf")]
 	if p == nil {
 		return apierror.NotFound("SHELF_UNKNOWN", "there is no such shelf")
 	}
@@ -95,7 +97,7 @@ func (a *API) userShelf(w http.ResponseWriter, r *http.Request, _ identity.Ident
 			return apierror.Unavailable("STORE_UNAVAILABLE", "the row could not be read", time.Second, err)
 		}
 	}
-	v := a.view(r.Context(), row, market, p.shelf.Scope == shelf.Market)
+	v := a.view(r.Context(), cfg, row, market, p.shelf.Scope == shelf.Market)
 	if v.failed {
 		return apierror.Unavailable("STORE_UNAVAILABLE", "the row could not be read", time.Second, v.err)
 	}
@@ -112,6 +114,7 @@ func (a *API) userShelf(w http.ResponseWriter, r *http.Request, _ identity.Ident
 // view is what there is to show to one listener at one moment.
 type view struct {
 	api    *API
+	config *config
 	now    time.Time
 	cells  []store.Cell // by place.index; zero where there is none
 	failed bool         // a market's row could not be had
@@ -120,8 +123,8 @@ type view struct {
 
 // view sorts the cells by their places, those of the market's row too if that is asked for. Cells of variants and
 // of shelves that are gone are passed over.
-func (a *API) view(ctx context.Context, row store.Row, market string, withMarket bool) *view {
-	v := &view{api: a, now: a.now(), cells: make([]store.Cell, len(a.all))}
+func (a *API) view(ctx context.Context, cfg *config, row store.Row, market string, withMarket bool) *view {
+	v := &view{api: a, config: cfg, now: a.now(), cells: make([]store.Cell, len(cfg.all))}
 	v.add(row, shelf.Listener)
 	if !withMarket {
 		return v
@@ -145,7 +148,7 @@ func (a *API) view(ctx context.Context, row store.Row, market string, withMarket
 
 func (v *view) add(row store.Row, scope shelf.Scope) {
 	for _, c := range row.Cells {
-		p := v.api.all[c.Shelf]
+		p := v.config.all[c.Shelf]
 		if p == nil || p.shelf.Scope != scope {
 			continue
 		}
@@ -180,13 +183,13 @@ func (v *view) decoded(p *place) *shelfpb.Shelf {
 	}
 	p.metrics.count(rung)
 	h := header(p, rung)
-	s.Name, s.Title, s.Status, s.AgeSeconds = h.Name, h.Title, h.Status, h.AgeSeconds
+	s.Name, s.Title, s.Status, s.AgeSeconds, s.Component = h.Name, h.Title, h.Status, h.AgeSeconds, h.Component
 	return s
 }
 
 // header is what the API says of a shelf besides its cell.
 func header(p *place, r Rung) homewire.Header {
-	h := homewire.Header{Name: p.shelf.Name, Title: p.plainTitle, Status: r.Status}
+	h := homewire.Header{Name: p.shelf.Name, Title: p.plainTitle, Status: r.Status, Component: p.component}
 	if r.Status == shelfpb.Status_LAST_GOOD {
 		h.AgeSeconds = int64(r.Age / time.Second)
 	}

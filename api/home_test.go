@@ -20,6 +20,7 @@ import (
 
 	"homefeed/api"
 	"homefeed/api/homepb"
+	"homefeed/api/placement"
 	"homefeed/shelves/shelfpb"
 	"homefeed/shelves/store"
 )
@@ -60,17 +61,18 @@ func TestHome(t *testing.T) {
 	s.put(t, key, "trending", now, nil, "of a market, so not read here")
 	placements := api.Placements{Shelves: []api.Placement{
 		{Shelf: "more_like"},
-		{Shelf: "discover", DefaultCards: api.Cards{{Uri: "track:d", Title: "D"}}},
+		{Shelf: "discover", Component: placement.Grid, DefaultCards: api.Cards{{Uri: "track:d", Title: "D"}}},
 		{Shelf: "trending"},
 		{Shelf: "recently_played", Title: "Again?"},
 	}}
 	got := getHome(t, newAPI(t, api.Config{Rows: s, Placements: placements}), "/v1/home")
 	want := &homepb.Home{Shelves: []*shelfpb.Shelf{
-		{Name: "more_like", Title: "More like Mozart", Status: shelfpb.Status_LAST_GOOD, AgeSeconds: 7200,
+		{Name: "more_like", Title: "More like Mozart", Status: shelfpb.Status_LAST_GOOD, AgeSeconds: 7200, Component: shelfpb.Component_CAROUSEL,
 			TitleArgs: similar.TitleArgs, AsOf: similar.AsOf, Cards: similar.Cards, Trigger: "trigger-1"},
-		{Name: "discover", Title: "Discover", Status: shelfpb.Status_DEFAULT, Cards: placements.Shelves[1].DefaultCards},
-		{Name: "trending", Title: "Trending", Status: shelfpb.Status_LEFT_OUT},
-		{Name: "recently_played", Title: "Again?", Status: shelfpb.Status_FRESH,
+		{Name: "discover", Title: "Discover", Status: shelfpb.Status_DEFAULT, Component: shelfpb.Component_GRID,
+			Cards: placements.Shelves[1].DefaultCards},
+		{Name: "trending", Title: "Trending", Status: shelfpb.Status_LEFT_OUT, Component: shelfpb.Component_CAROUSEL},
+		{Name: "recently_played", Title: "Again?", Status: shelfpb.Status_FRESH, Component: shelfpb.Component_CAROUSEL,
 			AsOf: recent.AsOf, Cards: recent.Cards, Trigger: "trigger-1"},
 	}}
 	if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
@@ -90,14 +92,17 @@ func TestHomeJSON(t *testing.T) {
 	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]any{"shelves": []any{
+	want := map[string]any{"nextPageToken": "", "newerAvailable": false, "degraded": false, "shelves": []any{
 		map[string]any{
 			"name": "recently_played", "title": "Recently played", "status": "FRESH", "ageSeconds": "0",
+			"component": "CAROUSEL", "nextPageToken": "",
 			"titleArgs": map[string]any{}, "asOf": "2026-03-04T05:05:07Z", "trigger": "trigger-1",
-			"cards": []any{map[string]any{"uri": "track:a", "title": "Title a", "subtitle": "", "reason": "Because"}},
+			"cards": []any{map[string]any{"uri": "track:a", "title": "Title a", "subtitle": "", "reason": "Because",
+				"artist": "", "action": "ACTION_UNSPECIFIED", "context": ""}},
 		},
 		map[string]any{
 			"name": "more_like", "title": "More like", "status": "LEFT_OUT", "ageSeconds": "0",
+			"component": "CAROUSEL", "nextPageToken": "",
 			"titleArgs": map[string]any{}, "trigger": "", "cards": []any{},
 		},
 	}}
@@ -214,6 +219,7 @@ func TestUserShelf(t *testing.T) {
 	s := &rows{}
 	want := s.put(t, userKey(t, "ann"), "more_like", now.Add(-time.Minute), map[string]string{"artist": "Mozart"}, "a")
 	want.Name, want.Title, want.Status = "more_like", "More like Mozart", shelfpb.Status_FRESH
+	want.Component = shelfpb.Component_CAROUSEL
 	a := newAPI(t, api.Config{Rows: s})
 
 	got := new(shelfpb.Shelf)

@@ -20,7 +20,7 @@ type Rungs struct {
 // Rung is what the shelf shows and which rung that is.
 type Rung struct {
 	Status shelfpb.Status
-	Body   []byte        // an encoded shelfpb.Shelf with the fields 5 and up; nil when left out
+	Body   []byte        // an encoded shelfpb.Shelf with the fields 5 to 15; nil when left out
 	AsOf   time.Time     // of a cell
 	Age    time.Duration // of a cell, never below 0
 	Broken error         // set when there was a cell and its bytes are not a shelf's

@@ -1,95 +1,60 @@
 package api
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
-	"unicode/utf8"
 
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	"homefeed/api/placement"
 	"homefeed/api/title"
 	"homefeed/shelves/shelf"
 	"homefeed/shelves/shelfpb"
 )
 
-// Placements is Home as editors arrange it: which shelves, from top to bottom.
-type Placements struct {
-	Shelves []Placement `json:"shelves"`
-}
+// Placements, Placement and Cards are package placement's: what SetPlacements takes.
+type (
+	Placements = placement.Placements
+	Placement  = placement.Placement
+	Cards      = placement.Cards
+)
 
-// Placement is one shelf's place.
-type Placement struct {
-	// Shelf is the name of a declared shelf; each has one place at most.
-	Shelf string `json:"shelf"`
-	// Title is shown above it; {name} is replaced by the row's values. Empty: the shelf's own title.
-	Title string `json:"title,omitempty"`
-	// PlainTitle is shown when the row lacks a value that Title mentions, and above default cards. Empty: Title
-	// if it mentions none, else the shelf's name in words.
-	PlainTitle string `json:"plainTitle,omitempty"`
-	// MinCards is how many cards a row must have to be shown; 0 means 1.
-	MinCards int `json:"minCards,omitempty"`
-	// DefaultCards are shown when the listener has no row. Empty: the shelf is left out then.
-	DefaultCards Cards `json:"defaultCards,omitempty"`
-}
+// DefaultPlacements puts every shelf in the order given, under its own title.
+func DefaultPlacements(shelves []*shelf.Shelf) Placements { return placement.Default(shelves) }
 
-// Cards are in JSON what they are on Home.
-type Cards []*shelfpb.Card
+// ReadPlacements reads Placements in JSON; New and SetPlacements check what they say.
+func ReadPlacements(r io.Reader) (Placements, error) { return placement.Read(r) }
 
-// UnmarshalJSON refuses fields that a card doesn't have.
-func (c *Cards) UnmarshalJSON(data []byte) error {
-	var raw []json.RawMessage
-	if err := json.Unmarshal(data, &raw); err != nil {
-		return fmt.Errorf("cards: %w", err)
+// SetPlacements makes p what Home shows from the next request on; requests under way keep what they began with. A
+// document without shelves means DefaultPlacements. After an error, which names the fields that are wrong, nothing
+// has changed. It is safe for concurrent use.
+func (a *API) SetPlacements(p Placements) error {
+	c, err := newConfig(p, a.shelves)
+	if err != nil {
+		return err
 	}
-	cards := make(Cards, len(raw))
-	for i, r := range raw {
-		cards[i] = new(shelfpb.Card)
-		if err := protojson.Unmarshal(r, cards[i]); err != nil {
-			return fmt.Errorf("cards[%d]: %w", i, err)
-		}
+	for name, pl := range c.all {
+		pl.metrics = a.metrics.place(name)
 	}
-	*c = cards
+	a.config.Store(c)
 	return nil
 }
 
-// MarshalJSON writes what UnmarshalJSON reads.
-func (c Cards) MarshalJSON() ([]byte, error) {
-	raw := make([]json.RawMessage, len(c))
-	for i, card := range c {
-		b, err := protojson.Marshal(card)
-		if err != nil {
-			return nil, fmt.Errorf("cards[%d]: %w", i, err)
-		}
-		raw[i] = b
-	}
-	return json.Marshal(raw)
-}
+// PlacementsVersion tells the documents that SetPlacements was given apart: the same document has the same version
+// in every process.
+func (a *API) PlacementsVersion() string { return a.config.Load().version }
 
-// DefaultPlacements puts every shelf in the order given, under its own title.
-func DefaultPlacements(shelves []*shelf.Shelf) Placements {
-	p := Placements{Shelves: make([]Placement, len(shelves))}
-	for i, s := range shelves {
-		p.Shelves[i] = Placement{Shelf: s.Name}
-	}
-	return p
-}
-
-// ReadPlacements reads Placements in JSON. The error says what is wrong and where; New checks the names.
-func ReadPlacements(r io.Reader) (Placements, error) {
-	d := json.NewDecoder(r)
-	d.DisallowUnknownFields()
-	var p Placements
-	if err := d.Decode(&p); err != nil {
-		return Placements{}, fmt.Errorf("reading placements: %w", err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return Placements{}, errors.New("reading placements: want one JSON object and nothing behind it")
-	}
-	return p, nil
+// config is a document made ready for serving. It never changes.
+type config struct {
+	version    string
+	places     []*place          // Home from top to bottom
+	all        map[string]*place // every declared shelf, placed or not
+	hasMarkets bool              // Home has a market's shelf
 }
 
 // place is a Placement made ready for serving.
@@ -99,50 +64,62 @@ type place struct {
 	guard      shelf.Guard
 	title      title.Template
 	plainTitle string
+	component  shelfpb.Component
 	minCards   int
 	defaults   []byte // encoded cards
 	metrics    placeMetrics
 }
 
-// places checks the placements against the shelves. all has every declared shelf, placed or not.
-func places(p Placements, shelves []*shelf.Shelf) (home []*place, all map[string]*place, err error) {
-	all = make(map[string]*place, len(shelves))
+func checkShelves(shelves []*shelf.Shelf) error {
+	seen := make(map[string]bool, len(shelves))
 	for _, s := range shelves {
 		if err := s.Validate(); err != nil {
-			return nil, nil, err
+			return err
 		}
-		if all[s.Name] != nil {
-			return nil, nil, fmt.Errorf("shelf %q: declared twice", s.Name)
+		if seen[s.Name] {
+			return fmt.Errorf("shelf %q: declared twice", s.Name)
 		}
-		pl, err := newPlace(Placement{Shelf: s.Name}, s)
-		if err != nil {
-			return nil, nil, fmt.Errorf("shelf %q: %w", s.Name, err)
-		}
-		pl.index = len(all)
-		all[s.Name] = pl
+		seen[s.Name] = true
 	}
-	placed := make(map[string]bool, len(p.Shelves))
-	for i, one := range p.Shelves {
-		declared := all[one.Shelf]
-		switch {
-		case declared == nil:
-			return nil, nil, fmt.Errorf("placements: shelves[%d].shelf: want the name of a shelf, have %q", i, one.Shelf)
-		case placed[one.Shelf]:
-			return nil, nil, fmt.Errorf("placements: shelves[%d].shelf: %q has a place already", i, one.Shelf)
-		}
-		placed[one.Shelf] = true
-		pl, err := newPlace(one, declared.shelf)
-		if err != nil {
-			return nil, nil, fmt.Errorf("placements: shelves[%d]: %w", i, err)
-		}
-		pl.index = declared.index
-		all[one.Shelf] = pl
-		home = append(home, pl)
-	}
-	return home, all, nil
+	return nil
 }
 
-func newPlace(p Placement, s *shelf.Shelf) (*place, error) {
+// newConfig checks the document against the shelves.
+func newConfig(p Placements, shelves []*shelf.Shelf) (*config, error) {
+	if len(p.Shelves) == 0 {
+		p = DefaultPlacements(shelves)
+	}
+	if err := p.Validate(shelves); err != nil {
+		return nil, fmt.Errorf("placements: %w", err)
+	}
+	document, err := json.Marshal(p)
+	if err != nil {
+		return nil, fmt.Errorf("placements: %w", err)
+	}
+	sum := sha256.Sum256(document)
+	c := &config{version: hex.EncodeToString(sum[:8]), all: make(map[string]*place, len(shelves))}
+	for i, s := range shelves {
+		pl, err := newPlace(&Placement{Shelf: s.Name}, s, i)
+		if err != nil {
+			return nil, err
+		}
+		c.all[s.Name] = pl
+	}
+	for i := range p.Shelves {
+		one := &p.Shelves[i]
+		declared := c.all[one.Shelf]
+		pl, err := newPlace(one, declared.shelf, declared.index)
+		if err != nil {
+			return nil, fmt.Errorf("placements: shelves[%d].%w", i, err)
+		}
+		c.all[one.Shelf] = pl
+		c.places = append(c.places, pl)
+		c.hasMarkets = c.hasMarkets || pl.shelf.Scope == shelf.Market
+	}
+	return c, nil
+}
+
+func newPlace(p *Placement, s *shelf.Shelf, index int) (*place, error) {
 	text := p.Title
 	if text == "" {
 		text = s.Title
@@ -150,31 +127,18 @@ func newPlace(p Placement, s *shelf.Shelf) (*place, error) {
 	if text == "" {
 		text = inWords(s.Name)
 	}
-	pl := &place{shelf: s, guard: s.Guard.WithDefaults(), title: title.Parse(text), plainTitle: p.PlainTitle}
+	pl := &place{index: index, shelf: s, guard: s.Guard.WithDefaults(), title: title.Parse(text), plainTitle: p.PlainTitle,
+		component: p.Component.Proto()}
 	if pl.plainTitle == "" {
 		pl.plainTitle = inWords(s.Name)
 		if !pl.title.Mentions() {
 			pl.plainTitle = text
 		}
 	}
-	if !utf8.ValidString(text) || !utf8.ValidString(pl.plainTitle) {
-		return nil, errors.New("title: want UTF-8")
-	}
-	if p.MinCards < 0 || p.MinCards > pl.guard.MaxCards {
-		return nil, fmt.Errorf("minCards: want 0 to %d, the most that the shelf ever has", pl.guard.MaxCards)
-	}
 	pl.minCards = max(p.MinCards, 1)
-	if len(p.DefaultCards) > shelf.MaxMaxCards {
-		return nil, fmt.Errorf("defaultCards: want at most %d", shelf.MaxMaxCards)
-	}
-	for i, c := range p.DefaultCards {
-		if c.GetUri() == "" || c.GetTitle() == "" {
-			return nil, fmt.Errorf("defaultCards[%d]: want a uri and a title", i)
-		}
-	}
 	var err error
 	if pl.defaults, err = proto.Marshal(&shelfpb.Shelf{Cards: p.DefaultCards}); err != nil {
-		return nil, fmt.Errorf("encoding defaultCards: %w", err)
+		return nil, errors.Join(errors.New("defaultCards: want texts in UTF-8"), err)
 	}
 	return pl, nil
 }

@@ -51,9 +51,9 @@ func TestPlacementsRefused(t *testing.T) {
 		"cards[0]":                      `{"shelves":[{"shelf":"discover","defaultCards":[{"url":"x"}]}]}`,
 		"shelves[0].shelf":              `{"shelves":[{"shelf":"nothing"}]}`,
 		"shelves[1].shelf":              `{"shelves":[{"shelf":"discover"},{"shelf":"discover"}]}`,
-		"shelves[0]: minCards":          `{"shelves":[{"shelf":"discover","minCards":21}]}`,
-		"shelves[0]: defaultCards[0]":   `{"shelves":[{"shelf":"discover","defaultCards":[{"uri":"track:a"}]}]}`,
-		"shelves[0]: defaultCards: wan": `{"shelves":[{"shelf":"discover","defaultCards":[` + strings.Repeat("{},", 100) + `{}]}]}`,
+		"shelves[0].minCards":           `{"shelves":[{"shelf":"discover","minCards":21}]}`,
+		"shelves[0].defaultCards[0]":    `{"shelves":[{"shelf":"discover","defaultCards":[{"uri":"track:a"}]}]}`,
+		"shelves[0].defaultCards: want": `{"shelves":[{"shelf":"discover","defaultCards":[` + strings.Repeat("{},", 100) + `{}]}]}`,
 	} {
 		p, err := api.ReadPlacements(strings.NewReader(file))
 		if err == nil {
@@ -108,5 +108,29 @@ func TestTitles(t *testing.T) {
 		if got := getHome(t, a, "/v1/home").Shelves[0].Title; got != want {
 			t.Errorf("%q became %q, want %q", title, got, want)
 		}
+	}
+}
+
+// TestSetPlacements swaps what a running API shows, whole or not at all.
+func TestSetPlacements(t *testing.T) {
+	a := newAPI(t, api.Config{})
+	first := a.PlacementsVersion()
+	next := api.Placements{Shelves: []api.Placement{{Shelf: "discover", Title: "New"}}}
+	if err := a.SetPlacements(next); err != nil {
+		t.Fatal(err)
+	}
+	second := a.PlacementsVersion()
+	if home := getHome(t, a, "/v1/home"); len(home.Shelves) != 1 || home.Shelves[0].Title != "New" || second == first {
+		t.Errorf("%v, versions %s and %s", home, first, second)
+	}
+	wrong := api.Placements{Shelves: []api.Placement{{Shelf: "recently_played"}, {Shelf: "nothing"}}}
+	if err := a.SetPlacements(wrong); err == nil || !strings.Contains(err.Error(), "shelves[1].shelf") {
+		t.Errorf("error %v, want one about shelves[1].shelf", err)
+	}
+	if home := getHome(t, a, "/v1/home"); len(home.Shelves) != 1 || a.PlacementsVersion() != second {
+		t.Errorf("a refused document changed Home: %v", home)
+	}
+	if err := a.SetPlacements(api.Placements{}); err != nil || a.PlacementsVersion() != first {
+		t.Errorf("without shelves: %v, version %s, want the default's %s", err, a.PlacementsVersion(), first)
 	}
 }

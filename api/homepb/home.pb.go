@@ -24,8 +24,14 @@ const (
 
 // Home is the first screen: shelves from top to bottom. GET /v1/home.
 type Home struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Shelves       []*shelfpb.Shelf       `protobuf:"bytes,1,rep,name=shelves,proto3" json:"shelves,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Shelves []*shelfpb.Shelf       `protobuf:"bytes,1,rep,name=shelves,proto3" json:"shelves,omitempty"`
+	// Where the rest of the shelves is; empty when these are all.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// On a later page: there is something newer than what the pages show. Begin again at the first page to see it.
+	NewerAvailable bool `protobuf:"varint,3,opt,name=newer_available,json=newerAvailable,proto3" json:"newer_available,omitempty"`
+	// The store could not be read: these are the shelves that need no row of the listener, or older rows.
+	Degraded      bool `protobuf:"varint,4,opt,name=degraded,proto3" json:"degraded,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -67,13 +73,37 @@ func (x *Home) GetShelves() []*shelfpb.Shelf {
 	return nil
 }
 
+func (x *Home) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *Home) GetNewerAvailable() bool {
+	if x != nil {
+		return x.NewerAvailable
+	}
+	return false
+}
+
+func (x *Home) GetDegraded() bool {
+	if x != nil {
+		return x.Degraded
+	}
+	return false
+}
+
 var File_api_homepb_home_proto protoreflect.FileDescriptor
 
 const file_api_homepb_home_proto_rawDesc = "" +
 	"\n" +
-	"\x15api/homepb/home.proto\x12\x10homefeed.home.v1\x1a\x1bshelves/shelfpb/shelf.proto\":\n" +
+	"\x15api/homepb/home.proto\x12\x10homefeed.home.v1\x1a\x1bshelves/shelfpb/shelf.proto\"\xa7\x01\n" +
 	"\x04Home\x122\n" +
-	"\ashelves\x18\x01 \x03(\v2\x18.homefeed.shelf.v1.ShelfR\ashelvesB\x15Z\x13homefeed/api/homepbb\x06proto3"
+	"\ashelves\x18\x01 \x03(\v2\x18.homefeed.shelf.v1.ShelfR\ashelves\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12'\n" +
+	"\x0fnewer_available\x18\x03 \x01(\bR\x0enewerAvailable\x12\x1a\n" +
+	"\bdegraded\x18\x04 \x01(\bR\bdegradedB\x15Z\x13homefeed/api/homepbb\x06proto3"
 
 var (
 	file_api_homepb_home_proto_rawDescOnce sync.Once

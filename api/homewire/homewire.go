@@ -1,5 +1,5 @@
-// Package homewire makes Home by joining bytes. A cell holds a shelfpb.Shelf's fields 5 and up, already encoded;
-// encoded messages of one type concatenate into their merge, so a shelf of Home is a header with the fields 1 to 4
+// Package homewire makes Home by joining bytes. A cell holds a shelfpb.Shelf's fields 5 to 15, already encoded;
+// encoded messages of one type concatenate into their merge, so a shelf of Home is a header with the other fields
 // followed by the cell as it is, and no card is decoded on the way.
 package homewire
 
@@ -22,6 +22,8 @@ const (
 	shelfAge       protowire.Number = 4
 	shelfTitleArgs protowire.Number = 5
 	shelfCards     protowire.Number = 7
+	shelfCellEnds  protowire.Number = 15 // the last one that a cell may have
+	shelfComponent protowire.Number = 16
 	entryKey       protowire.Number = 1
 	entryValue     protowire.Number = 2
 )
@@ -32,6 +34,7 @@ type Header struct {
 	Title      string
 	Status     shelfpb.Status
 	AgeSeconds int64
+	Component  shelfpb.Component
 }
 
 // AppendShelf appends an encoded shelfpb.Shelf made of h and cell.
@@ -66,10 +69,14 @@ func appendHeader(dst []byte, h Header) []byte {
 		dst = protowire.AppendTag(dst, shelfAge, protowire.VarintType)
 		dst = protowire.AppendVarint(dst, uint64(h.AgeSeconds))
 	}
+	if h.Component != 0 {
+		dst = protowire.AppendTag(dst, shelfComponent, protowire.VarintType)
+		dst = protowire.AppendVarint(dst, uint64(h.Component))
+	}
 	return dst
 }
 
-var errHeaderField = errors.New("cell: want the fields 5 and up only")
+var errHeaderField = errors.New("cell: want the fields 5 to 15 only")
 
 // Cards counts a cell's cards and checks that its fields are whole and leave the header alone, so that one bad cell
 // can't make all of Home unreadable. It looks at the outermost fields only: cards are passed over by their length.
@@ -79,7 +86,7 @@ func Cards(cell []byte) (n int, err error) {
 		if err != nil {
 			return 0, err
 		}
-		if num <= shelfAge {
+		if num <= shelfAge || num > shelfCellEnds {
 			return 0, errHeaderField
 		}
 		if num == shelfCards && kind == protowire.BytesType {

@@ -24,6 +24,66 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// What a shelf is for, not how it looks.
+type Component int32
+
+const (
+	Component_COMPONENT_UNSPECIFIED Component = 0
+	// A row to swipe through.
+	Component_CAROUSEL Component = 1
+	// Small cards to get back to something fast.
+	Component_GRID Component = 2
+	// One card a line, with its subtitle.
+	Component_LIST Component = 3
+	// One large card.
+	Component_HERO Component = 4
+)
+
+// Enum value maps for Component.
+var (
+	Component_name = map[int32]string{
+		0: "COMPONENT_UNSPECIFIED",
+		1: "CAROUSEL",
+		2: "GRID",
+		3: "LIST",
+		4: "HERO",
+	}
+	Component_value = map[string]int32{
+		"COMPONENT_UNSPECIFIED": 0,
+		"CAROUSEL":              1,
+		"GRID":                  2,
+		"LIST":                  3,
+		"HERO":                  4,
+	}
+)
+
+func (x Component) Enum() *Component {
+	p := new(Component)
+	*p = x
+	return p
+}
+
+func (x Component) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Component) Descriptor() protoreflect.EnumDescriptor {
+	return file_shelves_shelfpb_shelf_proto_enumTypes[0].Descriptor()
+}
+
+func (Component) Type() protoreflect.EnumType {
+	return &file_shelves_shelfpb_shelf_proto_enumTypes[0]
+}
+
+func (x Component) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Component.Descriptor instead.
+func (Component) EnumDescriptor() ([]byte, []int) {
+	return file_shelves_shelfpb_shelf_proto_rawDescGZIP(), []int{0}
+}
+
 type Status int32
 
 const (
@@ -36,6 +96,8 @@ const (
 	Status_DEFAULT Status = 3
 	// There is nothing to show; cards is empty.
 	Status_LEFT_OUT Status = 4
+	// Made for this request, because the listener had no row.
+	Status_ON_DEMAND Status = 5
 )
 
 // Enum value maps for Status.
@@ -46,6 +108,7 @@ var (
 		2: "LAST_GOOD",
 		3: "DEFAULT",
 		4: "LEFT_OUT",
+		5: "ON_DEMAND",
 	}
 	Status_value = map[string]int32{
 		"STATUS_UNSPECIFIED": 0,
@@ -53,6 +116,7 @@ var (
 		"LAST_GOOD":          2,
 		"DEFAULT":            3,
 		"LEFT_OUT":           4,
+		"ON_DEMAND":          5,
 	}
 )
 
@@ -67,11 +131,11 @@ func (x Status) String() string {
 }
 
 func (Status) Descriptor() protoreflect.EnumDescriptor {
-	return file_shelves_shelfpb_shelf_proto_enumTypes[0].Descriptor()
+	return file_shelves_shelfpb_shelf_proto_enumTypes[1].Descriptor()
 }
 
 func (Status) Type() protoreflect.EnumType {
-	return &file_shelves_shelfpb_shelf_proto_enumTypes[0]
+	return &file_shelves_shelfpb_shelf_proto_enumTypes[1]
 }
 
 func (x Status) Number() protoreflect.EnumNumber {
@@ -80,10 +144,62 @@ func (x Status) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Status.Descriptor instead.
 func (Status) EnumDescriptor() ([]byte, []int) {
-	return file_shelves_shelfpb_shelf_proto_rawDescGZIP(), []int{0}
+	return file_shelves_shelfpb_shelf_proto_rawDescGZIP(), []int{1}
 }
 
-// Shelf is one shelf of Home. A cell holds it with the fields 5 and up; the API writes 1 to 4 before them.
+// What a tap does.
+type Action int32
+
+const (
+	Action_ACTION_UNSPECIFIED Action = 0
+	// Plays the card's track.
+	Action_PLAY Action = 1
+	// Opens the card's page.
+	Action_OPEN Action = 2
+)
+
+// Enum value maps for Action.
+var (
+	Action_name = map[int32]string{
+		0: "ACTION_UNSPECIFIED",
+		1: "PLAY",
+		2: "OPEN",
+	}
+	Action_value = map[string]int32{
+		"ACTION_UNSPECIFIED": 0,
+		"PLAY":               1,
+		"OPEN":               2,
+	}
+)
+
+func (x Action) Enum() *Action {
+	p := new(Action)
+	*p = x
+	return p
+}
+
+func (x Action) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Action) Descriptor() protoreflect.EnumDescriptor {
+	return file_shelves_shelfpb_shelf_proto_enumTypes[2].Descriptor()
+}
+
+func (Action) Type() protoreflect.EnumType {
+	return &file_shelves_shelfpb_shelf_proto_enumTypes[2]
+}
+
+func (x Action) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Action.Descriptor instead.
+func (Action) EnumDescriptor() ([]byte, []int) {
+	return file_shelves_shelfpb_shelf_proto_rawDescGZIP(), []int{2}
+}
+
+// Shelf is one shelf of Home. A cell holds the fields 5 to 15; the API writes the others around them.
 type Shelf struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which shelf, as in shelves.All.
@@ -99,7 +215,11 @@ type Shelf struct {
 	// Best first.
 	Cards []*Card `protobuf:"bytes,7,rep,name=cards,proto3" json:"cards,omitempty"`
 	// The trigger that made the row, for support and debugging.
-	Trigger       string `protobuf:"bytes,8,opt,name=trigger,proto3" json:"trigger,omitempty"`
+	Trigger string `protobuf:"bytes,8,opt,name=trigger,proto3" json:"trigger,omitempty"`
+	// What the shelf is for, so how to draw it.
+	Component Component `protobuf:"varint,16,opt,name=component,proto3,enum=homefeed.shelf.v1.Component" json:"component,omitempty"`
+	// Where the rest of the cards is; empty when these are all.
+	NextPageToken string `protobuf:"bytes,17,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -190,6 +310,20 @@ func (x *Shelf) GetTrigger() string {
 	return ""
 }
 
+func (x *Shelf) GetComponent() Component {
+	if x != nil {
+		return x.Component
+	}
+	return Component_COMPONENT_UNSPECIFIED
+}
+
+func (x *Shelf) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 type Card struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "track:<id>" or "artist:<id>".
@@ -198,7 +332,13 @@ type Card struct {
 	Subtitle string `protobuf:"bytes,3,opt,name=subtitle,proto3" json:"subtitle,omitempty"`
 	Image    *Image `protobuf:"bytes,4,opt,name=image,proto3" json:"image,omitempty"`
 	// Why the listener sees it, in words.
-	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Of a track: its artist, "artist:<id>". Hiding the artist hides the card.
+	Artist string `protobuf:"bytes,6,opt,name=artist,proto3" json:"artist,omitempty"`
+	// What a tap does.
+	Action Action `protobuf:"varint,7,opt,name=action,proto3,enum=homefeed.shelf.v1.Action" json:"action,omitempty"`
+	// To be sent back with what the listener does to the card. It means nothing to anybody but the API.
+	Context       string `protobuf:"bytes,8,opt,name=context,proto3" json:"context,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -264,6 +404,27 @@ func (x *Card) GetImage() *Image {
 func (x *Card) GetReason() string {
 	if x != nil {
 		return x.Reason
+	}
+	return ""
+}
+
+func (x *Card) GetArtist() string {
+	if x != nil {
+		return x.Artist
+	}
+	return ""
+}
+
+func (x *Card) GetAction() Action {
+	if x != nil {
+		return x.Action
+	}
+	return Action_ACTION_UNSPECIFIED
+}
+
+func (x *Card) GetContext() string {
+	if x != nil {
+		return x.Context
 	}
 	return ""
 }
@@ -335,7 +496,7 @@ var File_shelves_shelfpb_shelf_proto protoreflect.FileDescriptor
 
 const file_shelves_shelfpb_shelf_proto_rawDesc = "" +
 	"\n" +
-	"\x1bshelves/shelfpb/shelf.proto\x12\x11homefeed.shelf.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x85\x03\n" +
+	"\x1bshelves/shelfpb/shelf.proto\x12\x11homefeed.shelf.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe9\x03\n" +
 	"\x05Shelf\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x121\n" +
@@ -346,26 +507,42 @@ const file_shelves_shelfpb_shelf_proto_rawDesc = "" +
 	"title_args\x18\x05 \x03(\v2'.homefeed.shelf.v1.Shelf.TitleArgsEntryR\ttitleArgs\x12/\n" +
 	"\x05as_of\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04asOf\x12-\n" +
 	"\x05cards\x18\a \x03(\v2\x17.homefeed.shelf.v1.CardR\x05cards\x12\x18\n" +
-	"\atrigger\x18\b \x01(\tR\atrigger\x1a<\n" +
+	"\atrigger\x18\b \x01(\tR\atrigger\x12:\n" +
+	"\tcomponent\x18\x10 \x01(\x0e2\x1c.homefeed.shelf.v1.ComponentR\tcomponent\x12&\n" +
+	"\x0fnext_page_token\x18\x11 \x01(\tR\rnextPageToken\x1a<\n" +
 	"\x0eTitleArgsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x92\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xf7\x01\n" +
 	"\x04Card\x12\x10\n" +
 	"\x03uri\x18\x01 \x01(\tR\x03uri\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x1a\n" +
 	"\bsubtitle\x18\x03 \x01(\tR\bsubtitle\x12.\n" +
 	"\x05image\x18\x04 \x01(\v2\x18.homefeed.shelf.v1.ImageR\x05image\x12\x16\n" +
-	"\x06reason\x18\x05 \x01(\tR\x06reason\"M\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06artist\x18\x06 \x01(\tR\x06artist\x121\n" +
+	"\x06action\x18\a \x01(\x0e2\x19.homefeed.shelf.v1.ActionR\x06action\x12\x18\n" +
+	"\acontext\x18\b \x01(\tR\acontext\"M\n" +
 	"\x05Image\x12\x1a\n" +
 	"\btemplate\x18\x01 \x01(\tR\btemplate\x12\x16\n" +
 	"\x06colors\x18\x02 \x03(\tR\x06colors\x12\x10\n" +
-	"\x03alt\x18\x03 \x01(\tR\x03alt*U\n" +
+	"\x03alt\x18\x03 \x01(\tR\x03alt*R\n" +
+	"\tComponent\x12\x19\n" +
+	"\x15COMPONENT_UNSPECIFIED\x10\x00\x12\f\n" +
+	"\bCAROUSEL\x10\x01\x12\b\n" +
+	"\x04GRID\x10\x02\x12\b\n" +
+	"\x04LIST\x10\x03\x12\b\n" +
+	"\x04HERO\x10\x04*d\n" +
 	"\x06Status\x12\x16\n" +
 	"\x12STATUS_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05FRESH\x10\x01\x12\r\n" +
 	"\tLAST_GOOD\x10\x02\x12\v\n" +
 	"\aDEFAULT\x10\x03\x12\f\n" +
-	"\bLEFT_OUT\x10\x04B\x1aZ\x18homefeed/shelves/shelfpbb\x06proto3"
+	"\bLEFT_OUT\x10\x04\x12\r\n" +
+	"\tON_DEMAND\x10\x05*4\n" +
+	"\x06Action\x12\x16\n" +
+	"\x12ACTION_UNSPECIFIED\x10\x00\x12\b\n" +
+	"\x04PLAY\x10\x01\x12\b\n" +
+	"\x04OPEN\x10\x02B\x1aZ\x18homefeed/shelves/shelfpbb\x06proto3"
 
 var (
 	file_shelves_shelfpb_shelf_proto_rawDescOnce sync.Once
@@ -379,27 +556,31 @@ func file_shelves_shelfpb_shelf_proto_rawDescGZIP() []byte {
 	return file_shelves_shelfpb_shelf_proto_rawDescData
 }
 
-var file_shelves_shelfpb_shelf_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_shelves_shelfpb_shelf_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
 var file_shelves_shelfpb_shelf_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_shelves_shelfpb_shelf_proto_goTypes = []any{
-	(Status)(0),                   // 0: homefeed.shelf.v1.Status
-	(*Shelf)(nil),                 // 1: homefeed.shelf.v1.Shelf
-	(*Card)(nil),                  // 2: homefeed.shelf.v1.Card
-	(*Image)(nil),                 // 3: homefeed.shelf.v1.Image
-	nil,                           // 4: homefeed.shelf.v1.Shelf.TitleArgsEntry
-	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
+	(Component)(0),                // 0: homefeed.shelf.v1.Component
+	(Status)(0),                   // 1: homefeed.shelf.v1.Status
+	(Action)(0),                   // 2: homefeed.shelf.v1.Action
+	(*Shelf)(nil),                 // 3: homefeed.shelf.v1.Shelf
+	(*Card)(nil),                  // 4: homefeed.shelf.v1.Card
+	(*Image)(nil),                 // 5: homefeed.shelf.v1.Image
+	nil,                           // 6: homefeed.shelf.v1.Shelf.TitleArgsEntry
+	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
 }
 var file_shelves_shelfpb_shelf_proto_depIdxs = []int32{
-	0, // 0: homefeed.shelf.v1.Shelf.status:type_name -> homefeed.shelf.v1.Status
-	4, // 1: homefeed.shelf.v1.Shelf.title_args:type_name -> homefeed.shelf.v1.Shelf.TitleArgsEntry
-	5, // 2: homefeed.shelf.v1.Shelf.as_of:type_name -> google.protobuf.Timestamp
-	2, // 3: homefeed.shelf.v1.Shelf.cards:type_name -> homefeed.shelf.v1.Card
-	3, // 4: homefeed.shelf.v1.Card.image:type_name -> homefeed.shelf.v1.Image
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	1, // 0: homefeed.shelf.v1.Shelf.status:type_name -> homefeed.shelf.v1.Status
+	6, // 1: homefeed.shelf.v1.Shelf.title_args:type_name -> homefeed.shelf.v1.Shelf.TitleArgsEntry
+	7, // 2: homefeed.shelf.v1.Shelf.as_of:type_name -> google.protobuf.Timestamp
+	4, // 3: homefeed.shelf.v1.Shelf.cards:type_name -> homefeed.shelf.v1.Card
+	0, // 4: homefeed.shelf.v1.Shelf.component:type_name -> homefeed.shelf.v1.Component
+	5, // 5: homefeed.shelf.v1.Card.image:type_name -> homefeed.shelf.v1.Image
+	2, // 6: homefeed.shelf.v1.Card.action:type_name -> homefeed.shelf.v1.Action
+	7, // [7:7] is the sub-list for method output_type
+	7, // [7:7] is the sub-list for method input_type
+	7, // [7:7] is the sub-list for extension type_name
+	7, // [7:7] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_shelves_shelfpb_shelf_proto_init() }
@@ -412,7 +593,7 @@ func file_shelves_shelfpb_shelf_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shelves_shelfpb_shelf_proto_rawDesc), len(file_shelves_shelfpb_shelf_proto_rawDesc)),
-			NumEnums:      1,
+			NumEnums:      3,
 			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
