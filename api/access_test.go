@@ -18,6 +18,10 @@ var access = map[string]map[string]int{
 		"": 401, "bad": 401, "expired": 401, "away": 503, "listener:ann": 200,
 		"service:viewer": 403, "service:editor": 403, "service:admin": 403, "service:importer": 403, "service:other": 403,
 	},
+	"GET /v1/home/shelves/{shelf}": {
+		"": 401, "bad": 401, "expired": 401, "away": 503, "listener:ann": 200,
+		"service:viewer": 403, "service:editor": 403, "service:admin": 403, "service:importer": 403, "service:other": 403,
+	},
 	"GET /v1/users/{user}/shelves/{shelf}": {
 		"": 401, "bad": 401, "expired": 401, "away": 503, "listener:ann": 403,
 		"service:viewer": 200, "service:editor": 200, "service:admin": 200, "service:importer": 403, "service:other": 403,

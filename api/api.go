@@ -5,6 +5,7 @@ package api
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,16 +16,23 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"homefeed/api/cardtoken"
+	"homefeed/api/home"
 	"homefeed/api/identity"
 	"homefeed/api/marketcache"
+	"homefeed/api/ondemand"
+	"homefeed/api/pagetoken"
 	"homefeed/pipeline/bus"
 	"homefeed/shelves/shelf"
 	"homefeed/shelves/store"
 )
 
-// Rows is what the API needs of store.Store.
+// Rows is what the API needs of store.Store, or of a rowcache.Cache in front of one. With an error Read may give the
+// row that was last seen. Nobody changes a row that it gave.
 type Rows interface {
 	Read(ctx context.Context, key store.Key, versions int) (store.Row, error)
+	Write(ctx context.Context, key store.Key, cells ...store.Cell) error
+	Delete(ctx context.Context, key store.Key, at time.Time) error
 }
 
 // Config is what the API is made of. Rows, Bus, Shelves and Verifier are needed.
@@ -34,6 +42,11 @@ type Config struct {
 	Shelves    []*shelf.Shelf
 	Placements Placements // to begin with; none: DefaultPlacements
 	Verifier   identity.Verifier
+	// OnDemand makes the shelves of listeners who have no row yet. nil: they get the editors' defaults.
+	OnDemand ondemand.Maker
+	// Secret keeps tokens from being made up: at least 32 bytes, the same in every instance. nil: one of this
+	// process's own, whose tokens nobody takes after it.
+	Secret     []byte
 	Limits     Limits
 	Registerer prometheus.Registerer // nil: not registered
 	Log        *slog.Logger          // nil: nothing is logged
@@ -47,6 +60,11 @@ type Limits struct {
 	PublishTimeout time.Duration // of one batch; 0 means 5 s
 	// MarketAge is after how long a market's row is read again, in the background; 0 means 2 s.
 	MarketAge time.Duration
+	// HomeAge is for how long a client may show Home without asking again; 0 means 5 s.
+	HomeAge time.Duration
+	// AnswerBytes is about how much memory the Homes take that were sent last; 0 means 256 MiB.
+	AnswerBytes uint64
+	OnDemand    ondemand.Options
 	// Intakes is how many batches of events are handled at once, each up to 1 MiB and what it decodes to; more
 	// are told to come again. 0 means 64.
 	Intakes int
@@ -61,10 +79,14 @@ func (l Limits) withDefaults() Limits {
 		{&l.StoreTimeout, 300 * time.Millisecond},
 		{&l.PublishTimeout, 5 * time.Second},
 		{&l.MarketAge, 2 * time.Second},
+		{&l.HomeAge, 5 * time.Second},
 	} {
 		if *d.field <= 0 {
 			*d.field = d.value
 		}
+	}
+	if l.AnswerBytes == 0 {
+		l.AnswerBytes = 256 << 20
 	}
 	if l.Intakes <= 0 {
 		l.Intakes = 64
@@ -74,19 +96,24 @@ func (l Limits) withDefaults() Limits {
 
 // API is an http.Handler for everything below /v1/.
 type API struct {
-	rows     Rows
-	bus      bus.Publisher
-	verifier identity.Verifier
-	limits   Limits
-	log      *slog.Logger
-	now      func() time.Time
-	metrics  *metrics
-	shelves  []*shelf.Shelf
-	config   atomic.Pointer[config]
-	markets  *marketcache.Cache
-	buffers  *sync.Pool    // of *[]byte, for Home
-	intakes  chan struct{} // one a batch being handled
-	mux      *http.ServeMux
+	rows         Rows
+	bus          bus.Publisher
+	verifier     identity.Verifier
+	limits       Limits
+	log          *slog.Logger
+	now          func() time.Time
+	metrics      *metrics
+	shelves      []*shelf.Shelf
+	perShelf     map[string]shelfMetrics
+	config       atomic.Pointer[home.Config]
+	markets      *marketcache.Cache
+	demand       *ondemand.Limiter // nil: nobody's shelves are made on demand
+	answers      *answers
+	tokens       *cardtoken.Tokens
+	pages        *pagetoken.Sealer
+	intakes      chan struct{} // one a batch being handled
+	cacheControl string        // of Home
+	mux          *http.ServeMux
 
 	mu   sync.Mutex
 	down map[string]bool // what failed last, so that an outage is logged once and not once a request
@@ -112,7 +139,7 @@ func New(c Config) (*API, error) {
 	}
 	a := &API{
 		rows: c.Rows, bus: c.Bus, verifier: c.Verifier, limits: c.Limits.withDefaults(), log: c.Log, now: c.Now,
-		shelves: c.Shelves, buffers: newBuffers(), down: map[string]bool{},
+		shelves: c.Shelves, perShelf: map[string]shelfMetrics{}, down: map[string]bool{},
 	}
 	a.intakes = make(chan struct{}, a.limits.Intakes)
 	err := checkShelves(c.Shelves)
@@ -122,26 +149,57 @@ func New(c Config) (*API, error) {
 	if a.metrics, err = newMetrics(c.Registerer); err != nil {
 		return nil, fmt.Errorf("api: registering metrics: %w", err)
 	}
+	for _, s := range c.Shelves {
+		a.perShelf[s.Name] = a.metrics.shelf(s.Name)
+	}
 	if err := a.SetPlacements(c.Placements); err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
+	if err := a.makeTokens(c.Secret); err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	if a.answers, err = newAnswers(a.limits.AnswerBytes, a.now); err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	if c.OnDemand != nil {
+		if a.demand, err = ondemand.New(c.OnDemand, a.limits.OnDemand); err != nil {
+			return nil, fmt.Errorf("api: %w", err)
+		}
+	}
+	a.cacheControl = fmt.Sprintf("private, max-age=%d, stale-while-revalidate=%d, stale-if-error=%d",
+		int64(a.limits.HomeAge/time.Second), whileRevalidate, ifError)
 	a.markets = marketcache.New(a.limits.MarketAge, a.now, a.readMarket)
 	a.mux = a.newMux()
 	return a, nil
 }
 
-// Close ends the background reads and waits for them. Requests that are still running are answered, without the
-// shelves of markets that were not read before.
-func (a *API) Close() { a.markets.Close() }
+// For how many seconds after HomeAge a client may show the Home that it has while it fetches another, and for how
+// many when it can't: a day, as the phone may be in a tunnel.
+const (
+	whileRevalidate = 60
+	ifError         = 24 * 3600
+)
 
-func (a *API) readMarket(ctx context.Context, key store.Key) (store.Row, error) {
-	row, err := a.readRow(ctx, key)
-	if err != nil {
-		a.degraded("market", err)
-		return row, fmt.Errorf("reading market row: %w", err)
+func (a *API) makeTokens(secret []byte) (err error) {
+	if secret == nil {
+		secret = make([]byte, cardtoken.MinSecret)
+		_, _ = rand.Read(secret) // never fails
 	}
-	a.recovered("market")
-	return row, nil
+	if a.tokens, err = cardtoken.New(secret); err != nil {
+		return err
+	}
+	a.pages, err = pagetoken.New(secret)
+	return err
+}
+
+// Close ends the background work and waits for it. Requests that are still running are answered, without the
+// shelves of markets that were not read before.
+func (a *API) Close() {
+	a.markets.Close()
+	if a.demand != nil {
+		a.demand.Close()
+	}
+	a.answers.kept.StopAllGoroutines()
 }
 
 // Server is an http.Server for h with the limits that face the open network: 16 KiB of headers, 10 s to send them,
@@ -189,6 +247,6 @@ func (a *API) recovered(what string) {
 
 // brokenCell reports a cell whose bytes are not a shelf's: somebody wrote what this program can't read. It is logged
 // once, since every Home of the row would say it again.
-func (a *API) brokenCell(p *place, err error) {
-	a.degraded("cell", fmt.Errorf("shelf %s: %w", p.shelf.Name, err))
+func (a *API) brokenCell(shelf string, err error) {
+	a.degraded("cell", fmt.Errorf("shelf %s: %w", shelf, err))
 }

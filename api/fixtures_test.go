@@ -2,10 +2,12 @@ package api_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -51,12 +53,45 @@ func (s *rows) Read(ctx context.Context, key store.Key, versions int) (store.Row
 	s.reads[key]++
 	row, before := s.rows[key], s.before
 	s.mu.Unlock()
+	newest := store.Row{DeletedAt: row.DeletedAt}
+	of, n := "", 0
+	for _, c := range row.Cells {
+		if c.Shelf != of {
+			of, n = c.Shelf, 0
+		}
+		if n++; n <= versions {
+			newest.Cells = append(newest.Cells, c)
+		}
+	}
+	row = newest
 	if before != nil {
 		if err := before(ctx, key); err != nil {
 			return store.Row{}, err
 		}
 	}
 	return row, nil
+}
+
+func (s *rows) Write(ctx context.Context, key store.Key, cells ...store.Cell) error {
+	if s.before != nil {
+		if err := s.before(ctx, key); err != nil {
+			return err
+		}
+	}
+	for _, c := range cells {
+		s.putBytes(key, c)
+	}
+	return nil
+}
+
+func (s *rows) Delete(_ context.Context, key store.Key, at time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.rows == nil {
+		s.rows = map[store.Key]store.Row{}
+	}
+	s.rows[key] = store.Row{DeletedAt: at}
+	return nil
 }
 
 // put adds a cell with the cards.
@@ -81,7 +116,10 @@ func (s *rows) putBytes(key store.Key, c store.Cell) {
 		s.rows = map[store.Key]store.Row{}
 	}
 	row := s.rows[key]
-	row.Cells = append(append([]store.Cell(nil), row.Cells...), c)
+	row.Cells = append(slices.Clone(row.Cells), c)
+	slices.SortStableFunc(row.Cells, func(a, b store.Cell) int {
+		return cmp.Or(strings.Compare(a.Shelf, b.Shelf), b.AsOf.Compare(a.AsOf))
+	})
 	s.rows[key] = row
 }
 

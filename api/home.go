@@ -2,237 +2,187 @@ package api
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
-	"google.golang.org/genproto/googleapis/rpc/code"
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
-
 	"homefeed/api/apierror"
-	"homefeed/api/homepb"
+	"homefeed/api/home"
 	"homefeed/api/homewire"
 	"homefeed/api/identity"
-	"homefeed/pipeline/event"
-	"homefeed/pipeline/trigger"
+	"homefeed/api/pagetoken"
 	"homefeed/shelves/shelf"
-	"homefeed/shelves/shelfpb"
-	"homefeed/shelves/store"
 )
 
 // home answers GET /v1/home: one read of the store, and never an error because of it.
 func (a *API) home(w http.ResponseWriter, r *http.Request, who identity.Identity) error {
-	market, err := marketOf(r)
+	q, err := queryOf(r)
 	if err != nil {
 		return err
 	}
-	key, err := store.UserKey(who.User)
-	if err != nil {
-		return apierror.BadRequest("USER_INVALID", err.Error())
-	}
-	row, err := a.readRow(r.Context(), key)
-	failed := err != nil
-	if failed {
-		a.degraded("row", err)
-	} else {
-		a.recovered("row")
+	if q.token != "" {
+		return a.homePage(w, r, who.User, q)
 	}
 	cfg := a.config.Load()
-	view := a.view(r.Context(), cfg, row, market, cfg.hasMarkets)
-
-	w.Header().Set("Cache-Control", "private, no-cache")
-	if failed || view.failed {
-		w.Header().Set("Cache-Control", "no-store")
+	src, degraded, err := a.source(r.Context(), cfg, who.User, q.market)
+	if err != nil {
+		return err
 	}
-	w.Header().Set("Vary", "Accept, Authorization")
-	if wantsProtobuf(r) {
-		return a.homeProtobuf(w, view)
+	form := formOf(r, q.basic)
+	answer, err := a.answers.get(answerKey{who.User, q, form}, cfg, src, func() (*answer, error) {
+		return a.firstPage(cfg, src, who.User, q, form, degraded)
+	})
+	if err != nil {
+		return err
 	}
-	home := &homepb.Home{Shelves: make([]*shelfpb.Shelf, 0, len(cfg.places))}
-	for _, p := range cfg.places {
-		home.Shelves = append(home.Shelves, view.decoded(p))
-	}
-	return writeJSON(w, home)
+	a.count(answer.shelves)
+	a.write(w, r, answer, degraded)
+	return nil
 }
 
-// homeProtobuf joins the cells' bytes without decoding a card.
-func (a *API) homeProtobuf(w http.ResponseWriter, v *view) error {
-	buf := a.buffers.Get().(*[]byte)
-	body := (*buf)[:0]
-	for _, p := range v.config.places {
-		rung := v.rung(p)
-		p.metrics.count(rung)
-		body = homewire.AppendToHome(body, header(p, rung), rung.Body)
+// firstPage makes Home anew.
+func (a *API) firstPage(cfg *home.Config, src home.Source, user string, q query, f form, degraded bool) (*answer, error) {
+	viewer := a.viewer(user, q)
+	return a.encode(f, func(broken map[string]bool) ([]byte, *home.Home, error) {
+		h := cfg.Arrange(src, viewer, home.Page{Size: q.size, Cards: q.cards, Broken: broken})
+		body, err := a.render(h, cfg, viewer, q, nil, degraded)
+		return body, h, err
+	})
+}
+
+// homePage is a page behind the first. It shows the generations that the first page had, as far as the store still has
+// them, and no card again in any case.
+func (a *API) homePage(w http.ResponseWriter, r *http.Request, user string, q query) error {
+	token, err := a.open(q.binding(user, ""), q.token)
+	if err != nil {
+		return err
 	}
-	writeBody(w, typeProtobuf, body)
-	if cap(body) <= 1<<20 { // one huge Home must not stay in memory
-		*buf = body
-		a.buffers.Put(buf)
+	cfg := a.config.Load()
+	src, degraded, err := a.pinned(r.Context(), cfg, user, q.market)
+	if err != nil {
+		return err
 	}
+	viewer := a.viewer(user, q)
+	viewer.Now = time.UnixMilli(token.Now).UTC()
+	page := pageOf(token)
+	page.Size, page.Cards = q.size, q.cards
+	answer, err := a.encode(formOf(r, q.basic), func(broken map[string]bool) ([]byte, *home.Home, error) {
+		page.Broken = broken
+		h := cfg.Arrange(src, viewer, page)
+		body, err := a.render(h, cfg, viewer, q, token, degraded)
+		return body, h, err
+	})
+	if err != nil {
+		return err
+	}
+	a.count(answer.shelves)
+	answer.etag = "" // its address is its own, so nobody asks for it again
+	a.write(w, r, answer, degraded)
+	return nil
+}
+
+// homeShelf answers GET /v1/home/shelves/{shelf}: one shelf of the listener, or the rest of its cards.
+func (a *API) homeShelf(w http.ResponseWriter, r *http.Request, who identity.Identity) error {
+	q, err := queryOf(r)
+	if err != nil {
+		return err
+	}
+	cfg := a.config.Load()
+	name := r.PathValue("shelf")
+	if cfg.Shelf(name) == nil {
+		return apierror.NotFound("SHELF_UNKNOWN", "there is no such shelf")
+	}
+	viewer := a.viewer(who.User, q)
+	token, page := new(pagetoken.Token), home.Page{}
+	load := a.source
+	if q.token != "" {
+		if token, err = a.open(q.binding(who.User, name), q.token); err != nil {
+			return err
+		}
+		load, page, viewer.Now = a.pinned, pageOf(token), time.UnixMilli(token.Now).UTC()
+	}
+	src, degraded, err := load(r.Context(), cfg, who.User, q.market)
+	if err != nil {
+		return err
+	}
+	page.Cards = q.size
+	answer, err := a.encodeShelf(formOf(r, q.basic), func(broken map[string]bool) ([]byte, *home.Home, error) {
+		page.Broken = broken
+		h := cfg.ArrangeShelf(name, src, viewer, page)
+		body, err := a.renderer(cfg, viewer, q, page.Shown).AppendShelf(nil, &h.Shelves[0])
+		return body, h, err
+	})
+	if err != nil {
+		return err
+	}
+	a.count(answer.shelves)
+	answer.etag = ""
+	a.write(w, r, answer, degraded)
 	return nil
 }
 
 // userShelf answers GET /v1/users/{user}/shelves/{shelf}. Unlike home it says so when the store is away: whoever
 // looks at one listener's shelf must not take an outage for an empty row.
 func (a *API) userShelf(w http.ResponseWriter, r *http.Request, _ identity.Identity) error {
-	market, err := marketOf(r)
+	q, err := queryOf(r)
 	if err != nil {
 		return err
 	}
 	cfg := a.config.Load()
-	p := cfg.all[r.PathValue("shelf")]
-	if p == nil {
+	declared := cfg.Shelf(r.PathValue("shelf"))
+	if declared == nil {
 		return apierror.NotFound("SHELF_UNKNOWN", "there is no such shelf")
 	}
-	key, err := store.UserKey(r.PathValue("user"))
+	user := r.PathValue("user")
+	src, err := a.exact(r.Context(), declared.Scope, user, q.market)
 	if err != nil {
-		return apierror.BadRequest("USER_INVALID", "the listener's id is not valid",
-			apierror.Field{Field: "user", Want: "want 1–64 of A–Z a–z 0–9 . _ -"})
+		return err
 	}
-	var row store.Row
-	if p.shelf.Scope == shelf.Listener {
-		if row, err = a.readRow(r.Context(), key); err != nil {
-			return apierror.Unavailable("STORE_UNAVAILABLE", "the row could not be read", time.Second, err)
-		}
-	}
-	v := a.view(r.Context(), cfg, row, market, p.shelf.Scope == shelf.Market)
-	if v.failed {
-		return apierror.Unavailable("STORE_UNAVAILABLE", "the row could not be read", time.Second, v.err)
-	}
-	w.Header().Set("Cache-Control", "private, no-store")
-	if wantsProtobuf(r) {
-		rung := v.rung(p)
-		p.metrics.count(rung)
-		writeBody(w, typeProtobuf, homewire.AppendShelf(nil, header(p, rung), rung.Body))
-		return nil
-	}
-	return writeJSON(w, v.decoded(p))
-}
-
-// view is what there is to show to one listener at one moment.
-type view struct {
-	api    *API
-	config *config
-	now    time.Time
-	cells  []store.Cell // by place.index; zero where there is none
-	failed bool         // a market's row could not be had
-	err    error
-}
-
-// view sorts the cells by their places, those of the market's row too if that is asked for. Cells of variants and
-// of shelves that are gone are passed over.
-func (a *API) view(ctx context.Context, cfg *config, row store.Row, market string, withMarket bool) *view {
-	v := &view{api: a, config: cfg, now: a.now(), cells: make([]store.Cell, len(cfg.all))}
-	v.add(row, shelf.Listener)
-	if !withMarket {
-		return v
-	}
-	for _, m := range []string{market, trigger.World} { // what the market lacks, the world has
-		if m == "" {
-			continue
-		}
-		key, err := store.MarketKey(m)
-		if err == nil {
-			row, err = a.markets.Get(ctx, key)
-		}
-		if err != nil {
-			v.failed, v.err = true, err
-			continue
-		}
-		v.add(row, shelf.Market)
-	}
-	return v
-}
-
-func (v *view) add(row store.Row, scope shelf.Scope) {
-	for _, c := range row.Cells {
-		p := v.config.all[c.Shelf]
-		if p == nil || p.shelf.Scope != scope {
-			continue
-		}
-		if v.cells[p.index].AsOf.IsZero() { // the newest comes first
-			v.cells[p.index] = c
-		}
-	}
-}
-
-func (v *view) rung(p *place) Rung {
-	r := Ladder(Rungs{
-		Now: v.now, Newest: v.cells[p.index], MinCards: p.minCards, GoodFor: p.guard.GoodFor, Default: p.defaults,
+	answer, err := a.encodeShelf(formOf(r, q.basic), func(broken map[string]bool) ([]byte, *home.Home, error) {
+		h := cfg.ArrangeShelf(declared.Name, src, a.viewer(user, q), home.Page{Broken: broken})
+		body, err := home.Render{}.AppendShelf(nil, &h.Shelves[0])
+		return body, h, err
 	})
-	if r.Broken != nil {
-		v.api.brokenCell(p, r.Broken)
-	}
-	return r
-}
-
-// decoded is the same shelf as a message. A cell whose cards can't be decoded counts as none.
-func (v *view) decoded(p *place) *shelfpb.Shelf {
-	rung := v.rung(p)
-	s := new(shelfpb.Shelf)
-	if err := proto.Unmarshal(rung.Body, s); err != nil {
-		v.api.brokenCell(p, err)
-		v.cells[p.index] = store.Cell{}
-		rung = v.rung(p)
-		s.Reset()
-		if err := proto.Unmarshal(rung.Body, s); err != nil { // unreachable: New encoded the default itself
-			v.api.brokenCell(p, err)
-		}
-	}
-	p.metrics.count(rung)
-	h := header(p, rung)
-	s.Name, s.Title, s.Status, s.AgeSeconds, s.Component = h.Name, h.Title, h.Status, h.AgeSeconds, h.Component
-	return s
-}
-
-// header is what the API says of a shelf besides its cell.
-func header(p *place, r Rung) homewire.Header {
-	h := homewire.Header{Name: p.shelf.Name, Title: p.plainTitle, Status: r.Status, Component: p.component}
-	if r.Status == shelfpb.Status_LAST_GOOD {
-		h.AgeSeconds = int64(r.Age / time.Second)
-	}
-	if !r.AsOf.IsZero() {
-		title, ok := p.title.Fill(func(name string) (string, bool) { return homewire.TitleArg(r.Body, name) })
-		if ok {
-			h.Title = title
-		}
-	}
-	return h
-}
-
-// readRow is the one read of a Home, within its deadline.
-func (a *API) readRow(ctx context.Context, key store.Key) (store.Row, error) {
-	ctx, cancel := context.WithTimeout(ctx, a.limits.StoreTimeout)
-	defer cancel()
-	return a.rows.Read(ctx, key, 1)
-}
-
-// marketOf is the query's market; empty: the world's.
-func marketOf(r *http.Request) (string, error) {
-	if r.URL.RawQuery == "" {
-		return "", nil
-	}
-	market := r.URL.Query().Get("market")
-	switch {
-	case market == "" || market == trigger.World:
-		return "", nil
-	case !event.ValidMarket(market):
-		return "", apierror.BadRequest("MARKET_INVALID", "the market is not valid",
-			apierror.Field{Field: "market", Want: "want an ISO 3166-1 alpha-2 code in capitals, or nothing"})
-	}
-	return market, nil
-}
-
-// writeJSON writes empty lists and texts too, so that clients can rely on every field.
-func writeJSON(w http.ResponseWriter, m proto.Message) error {
-	body, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(m)
 	if err != nil {
-		return &apierror.Error{Code: code.Code_INTERNAL, Reason: "ENCODING", Message: "internal error", Cause: err}
+		return err
 	}
-	writeBody(w, typeJSON, body)
+	a.count(answer.shelves)
+	w.Header().Set("Cache-Control", "private, no-store")
+	writeAnswer(w, answer)
 	return nil
+}
+
+// write answers with Home, or with 304 to a client that has it. Where something was out of reach nobody may keep it.
+func (a *API) write(w http.ResponseWriter, r *http.Request, out *answer, degraded bool) {
+	h := w.Header()
+	h.Set("Vary", "Accept, Accept-Encoding, Authorization")
+	if degraded {
+		h.Set("Cache-Control", "no-store")
+		writeAnswer(w, out)
+		return
+	}
+	h.Set("Cache-Control", a.cacheControl)
+	if out.etag != "" {
+		h.Set("ETag", out.etag)
+		if matches(r.Header.Get("If-None-Match"), out.etag) {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+	}
+	writeAnswer(w, out)
+}
+
+func writeAnswer(w http.ResponseWriter, out *answer) {
+	if out.form.encoding != "" {
+		w.Header().Set("Content-Encoding", out.form.encoding)
+	}
+	contentType := typeJSON
+	if out.form.protobuf {
+		contentType = typeProtobuf
+	}
+	writeBody(w, contentType, out.body)
 }
 
 // writeBody drops errors of writing: the caller went away, and the answer was all there was to do for them.
@@ -243,6 +193,101 @@ func writeBody(w http.ResponseWriter, contentType string, body []byte) {
 	_, _ = w.Write(body)
 }
 
-func newBuffers() *sync.Pool {
-	return &sync.Pool{New: func() any { b := make([]byte, 0, 64<<10); return &b }}
+// exact is a source of a shelf of the scope, or the error that says why there is none.
+func (a *API) exact(ctx context.Context, scope shelf.Scope, user, market string) (home.Source, error) {
+	key, err := userKey(user)
+	if err != nil {
+		return home.Source{}, err
+	}
+	var src home.Source
+	if scope == shelf.Listener {
+		src.Row, err = a.readRow(ctx, key, 1)
+	} else {
+		src.Markets, err = a.marketRows(ctx, market)
+	}
+	if err != nil {
+		return src, apierror.Unavailable("STORE_UNAVAILABLE", "the row could not be read", time.Second, err)
+	}
+	return src, nil
+}
+
+func (a *API) viewer(user string, q query) home.Viewer {
+	return home.Viewer{User: user, Market: q.market, Locale: q.locale, Platform: q.platform, Now: a.now()}
+}
+
+// render makes the bytes of a page. token is that of the page before it, nil for the first.
+func (a *API) render(h *home.Home, cfg *home.Config, v home.Viewer, q query, token *pagetoken.Token, degraded bool) ([]byte, error) {
+	body, err := a.renderer(cfg, v, q, nil).Append(make([]byte, 0, 64<<10), h)
+	if err != nil {
+		return nil, err
+	}
+	trailer := homewire.Trailer{Degraded: degraded}
+	next := &pagetoken.Token{Version: cfg.Version, Now: v.Now.UnixMilli(), Shown: h.Shown}
+	if token != nil {
+		trailer.Newer = h.Newer || token.Version != cfg.Version
+		next.Version, next.Shelves = token.Version, token.Shelves
+	}
+	if h.More {
+		for i := range h.Shelves {
+			next.Shelves = append(next.Shelves, h.Shelves[i].Name)
+		}
+		next.AsOf = millis(h.AsOf)
+		if trailer.NextPageToken, err = a.pages.Seal(q.binding(v.User, ""), next); err != nil {
+			return nil, err
+		}
+	}
+	return homewire.AppendTrailer(body, trailer), nil
+}
+
+// renderer makes shelves' bytes; shown are the cards of pages before.
+func (a *API) renderer(cfg *home.Config, v home.Viewer, q query, shown map[uint32]bool) home.Render {
+	return home.Render{User: v.User, Tokens: a.tokens, NextCards: func(s *home.Shelf) (string, error) {
+		next := &pagetoken.Token{
+			Version: cfg.Version, Now: v.Now.UnixMilli(), First: s.First + len(s.Cards), Shown: s.Passed,
+		}
+		for hash := range shown {
+			next.Shown = append(next.Shown, hash)
+		}
+		if !s.Rung.AsOf.IsZero() {
+			next.AsOf = map[string]int64{s.Name: s.Rung.AsOf.UnixMilli()}
+		}
+		return a.pages.Seal(q.binding(v.User, s.Name), next)
+	}}
+}
+
+func (a *API) open(request, token string) (*pagetoken.Token, error) {
+	t, err := a.pages.Open(request, token)
+	if errors.Is(err, pagetoken.ErrInvalid) {
+		return nil, apierror.BadRequest("PAGE_TOKEN_INVALID", "the page token is not valid",
+			apierror.Field{Field: "page_token", Want: "want the next_page_token of the same request"})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening page token: %w", err)
+	}
+	return t, nil
+}
+
+func pageOf(t *pagetoken.Token) home.Page {
+	p := home.Page{
+		Skip: make(map[string]bool, len(t.Shelves)), Shown: make(map[uint32]bool, len(t.Shown)),
+		AsOf: make(map[string]time.Time, len(t.AsOf)), First: t.First,
+	}
+	for _, name := range t.Shelves {
+		p.Skip[name] = true
+	}
+	for _, hash := range t.Shown {
+		p.Shown[hash] = true
+	}
+	for name, ms := range t.AsOf {
+		p.AsOf[name] = time.UnixMilli(ms).UTC()
+	}
+	return p
+}
+
+func millis(times map[string]time.Time) map[string]int64 {
+	ms := make(map[string]int64, len(times))
+	for name, t := range times {
+		ms[name] = t.UnixMilli()
+	}
+	return ms
 }

@@ -53,27 +53,33 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	return m, nil
 }
 
-// placeMetrics are looked up once: a Home counts a dozen of them.
-type placeMetrics struct {
+// shelfMetrics are looked up once: a Home counts a dozen of them.
+type shelfMetrics struct {
 	status map[shelfpb.Status]prometheus.Counter
 	age    prometheus.Observer
 }
 
-func (m *metrics) place(shelf string) placeMetrics {
-	p := placeMetrics{status: map[shelfpb.Status]prometheus.Counter{}, age: m.ages.WithLabelValues(shelf)}
-	for s, name := range shelfpb.Status_name {
-		if s == 0 {
+func (m *metrics) shelf(name string) shelfMetrics {
+	s := shelfMetrics{status: map[shelfpb.Status]prometheus.Counter{}, age: m.ages.WithLabelValues(name)}
+	for status, text := range shelfpb.Status_name {
+		if status == 0 {
 			continue // no rung has it
 		}
-		p.status[shelfpb.Status(s)] = m.shelves.WithLabelValues(shelf, name)
+		s.status[shelfpb.Status(status)] = m.shelves.WithLabelValues(name, text)
 	}
-	return p
+	return s
 }
 
-func (p *placeMetrics) count(r Rung) {
-	p.status[r.Status].Inc()
-	if !r.AsOf.IsZero() {
-		p.age.Observe(r.Age.Seconds())
+// count notes on which rungs the shelves stand that are shown.
+func (a *API) count(shelves []shownShelf) {
+	now := a.now()
+	for i := range shelves {
+		s := &shelves[i]
+		m := a.perShelf[s.name]
+		m.status[s.status].Inc()
+		if !s.asOf.IsZero() {
+			m.age.Observe(max(now.Sub(s.asOf), 0).Seconds())
+		}
 	}
 }
 

@@ -38,6 +38,7 @@ type route struct {
 func (a *API) routes() []route {
 	return []route{
 		{http.MethodGet, "/v1/home", listeners, a.home},
+		{http.MethodGet, "/v1/home/shelves/{shelf}", listeners, a.homeShelf},
 		{http.MethodGet, "/v1/users/{user}/shelves/{shelf}", having(identity.Viewer), a.userShelf},
 		{http.MethodPost, "/v1/events", listenersOr(identity.Importer), a.events},
 	}

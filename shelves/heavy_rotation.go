@@ -13,12 +13,13 @@ const month = 30 * 24 * time.Hour
 
 // HeavyRotation is what the listener can't get enough of at the moment.
 var HeavyRotation = &shelf.Shelf{
-	Name:  "heavy_rotation",
-	Doc:   "The tracks the listener played most in the last 30 days.",
-	Title: "On repeat",
-	On:    []shelf.Signal{{Kind: shelf.Played}},
-	Guard: shelf.Guard{MaxCards: 20, Freshness: 5 * time.Second},
-	Fill:  heavyRotation,
+	Name:    "heavy_rotation",
+	Doc:     "The tracks the listener played most in the last 30 days.",
+	Title:   "On repeat",
+	On:      []shelf.Signal{{Kind: shelf.Played}},
+	Guard:   shelf.Guard{MaxCards: 20, Freshness: 5 * time.Second},
+	Recalls: true,
+	Fill:    heavyRotation,
 }
 
 func heavyRotation(ctx context.Context, r *shelf.Request) ([]shelf.Card, error) {

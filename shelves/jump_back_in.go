@@ -10,12 +10,13 @@ import (
 
 // JumpBackIn brings back what was loved once and then forgotten.
 var JumpBackIn = &shelf.Shelf{
-	Name:  "jump_back_in",
-	Doc:   "Tracks the listener played at least 5 times, but not in the last 14 days; most played first.",
-	Title: "Jump back in",
-	On:    []shelf.Signal{{Kind: shelf.Played}},
-	Guard: shelf.Guard{MaxCards: 20, Freshness: 15 * time.Second},
-	Fill:  jumpBackIn,
+	Name:    "jump_back_in",
+	Doc:     "Tracks the listener played at least 5 times, but not in the last 14 days; most played first.",
+	Title:   "Jump back in",
+	On:      []shelf.Signal{{Kind: shelf.Played}},
+	Guard:   shelf.Guard{MaxCards: 20, Freshness: 15 * time.Second},
+	Recalls: true,
+	Fill:    jumpBackIn,
 }
 
 func jumpBackIn(ctx context.Context, r *shelf.Request) ([]shelf.Card, error) {

@@ -9,12 +9,13 @@ import (
 
 // RecentlyPlayed is the quickest way back: each track once, the newest first.
 var RecentlyPlayed = &shelf.Shelf{
-	Name:  "recently_played",
-	Doc:   "The tracks the listener played last, each once, newest first.",
-	Title: "Recently played",
-	On:    []shelf.Signal{{Kind: shelf.Played}},
-	Guard: shelf.Guard{MaxCards: 30, Freshness: 2 * time.Second},
-	Fill:  recentlyPlayed,
+	Name:    "recently_played",
+	Doc:     "The tracks the listener played last, each once, newest first.",
+	Title:   "Recently played",
+	On:      []shelf.Signal{{Kind: shelf.Played}},
+	Guard:   shelf.Guard{MaxCards: 30, Freshness: 2 * time.Second},
+	Recalls: true,
+	Fill:    recentlyPlayed,
 }
 
 func recentlyPlayed(ctx context.Context, r *shelf.Request) ([]shelf.Card, error) {

@@ -16,6 +16,9 @@ import (
 // The field numbers of homepb.Home and shelfpb.Shelf.
 const (
 	homeShelves    protowire.Number = 1
+	homeNextPage   protowire.Number = 2
+	homeNewer      protowire.Number = 3
+	homeDegraded   protowire.Number = 4
 	shelfName      protowire.Number = 1
 	shelfTitle     protowire.Number = 2
 	shelfStatus    protowire.Number = 3
@@ -24,6 +27,11 @@ const (
 	shelfCards     protowire.Number = 7
 	shelfCellEnds  protowire.Number = 15 // the last one that a cell may have
 	shelfComponent protowire.Number = 16
+	shelfNextPage  protowire.Number = 17
+	shelfTrigger   protowire.Number = 8
+	cardURI        protowire.Number = 1
+	cardArtist     protowire.Number = 6
+	cardContext    protowire.Number = 8
 	entryKey       protowire.Number = 1
 	entryValue     protowire.Number = 2
 )
@@ -35,21 +43,63 @@ type Header struct {
 	Status     shelfpb.Status
 	AgeSeconds int64
 	Component  shelfpb.Component
+	// NextPageToken is where the rest of the cards is.
+	NextPageToken string
 }
 
-// AppendShelf appends an encoded shelfpb.Shelf made of h and cell.
-func AppendShelf(dst []byte, h Header, cell []byte) []byte {
-	return append(appendHeader(dst, h), cell...)
+// Shelf is one shelf about to be written: a header, what its cell says besides cards, and the cards.
+type Shelf struct {
+	Header Header
+	Meta   []byte // the cell's fields but its cards, as Split found them
+	Cards  []Card
+	// Context appends the context token of the card at i, always of ContextLen bytes; nil: cards have none.
+	Context    func(dst []byte, i int) []byte
+	ContextLen int
+}
+
+// AppendShelf appends an encoded shelfpb.Shelf.
+func AppendShelf(dst []byte, s *Shelf) []byte {
+	var scratch [1 << 10]byte
+	return s.append(dst, appendHeader(scratch[:0], s.Header))
 }
 
 // AppendToHome appends the same as one element of homepb.Home.shelves.
-func AppendToHome(dst []byte, h Header, cell []byte) []byte {
-	var scratch [256]byte
-	header := appendHeader(scratch[:0], h)
+func AppendToHome(dst []byte, s *Shelf) []byte {
+	var scratch [1 << 10]byte
+	header := appendHeader(scratch[:0], s.Header)
+	size := len(header) + len(s.Meta)
+	for i := range s.Cards {
+		size += protowire.SizeTag(shelfCards) + protowire.SizeBytes(s.cardSize(i))
+	}
 	dst = protowire.AppendTag(dst, homeShelves, protowire.BytesType)
-	dst = protowire.AppendVarint(dst, uint64(len(header)+len(cell)))
+	dst = protowire.AppendVarint(dst, uint64(size))
+	return s.append(dst, header)
+}
+
+func (s *Shelf) cardSize(i int) int {
+	size := len(s.Cards[i].Raw)
+	if s.Context != nil {
+		size += protowire.SizeTag(cardContext) + protowire.SizeBytes(s.ContextLen)
+	}
+	return size
+}
+
+// append writes the header, the rest and the cards. A card's context follows the card's own fields: they are one
+// message, so no card is decoded to add it.
+func (s *Shelf) append(dst, header []byte) []byte {
 	dst = append(dst, header...)
-	return append(dst, cell...)
+	dst = append(dst, s.Meta...)
+	for i := range s.Cards {
+		dst = protowire.AppendTag(dst, shelfCards, protowire.BytesType)
+		dst = protowire.AppendVarint(dst, uint64(s.cardSize(i)))
+		dst = append(dst, s.Cards[i].Raw...)
+		if s.Context != nil {
+			dst = protowire.AppendTag(dst, cardContext, protowire.BytesType)
+			dst = protowire.AppendVarint(dst, uint64(s.ContextLen))
+			dst = s.Context(dst, i)
+		}
+	}
+	return dst
 }
 
 func appendHeader(dst []byte, h Header) []byte {
@@ -73,28 +123,86 @@ func appendHeader(dst []byte, h Header) []byte {
 		dst = protowire.AppendTag(dst, shelfComponent, protowire.VarintType)
 		dst = protowire.AppendVarint(dst, uint64(h.Component))
 	}
+	if h.NextPageToken != "" {
+		dst = protowire.AppendTag(dst, shelfNextPage, protowire.BytesType)
+		dst = protowire.AppendString(dst, h.NextPageToken)
+	}
 	return dst
 }
 
 var errHeaderField = errors.New("cell: want the fields 5 to 15 only")
 
-// Cards counts a cell's cards and checks that its fields are whole and leave the header alone, so that one bad cell
-// can't make all of Home unreadable. It looks at the outermost fields only: cards are passed over by their length.
-func Cards(cell []byte) (n int, err error) {
+// Card is a card of a cell. The slices are the cell's memory.
+type Card struct {
+	Raw []byte // as it is encoded
+	URI []byte
+}
+
+// Parts is a cell taken apart. Split reuses its slices.
+type Parts struct {
+	Meta    []byte // every field but the cards
+	Cards   []Card
+	Trigger []byte
+}
+
+// Split takes a cell apart without decoding its cards: it finds their URIs and passes over the rest by length. It
+// fails when a field is cut off or is the API's to write, or a card has no URI, so that one bad cell can't make all
+// of Home unreadable. Parts are valid until the next Split; URI and Trigger are the cell's memory.
+func Split(p *Parts, cell []byte) error {
+	p.Meta, p.Cards, p.Trigger = p.Meta[:0], p.Cards[:0], nil
 	for len(cell) > 0 {
-		num, kind, _, rest, err := field(cell)
+		num, kind, value, rest, err := field(cell)
 		if err != nil {
-			return 0, err
+			return err
 		}
-		if num <= shelfAge || num > shelfCellEnds {
-			return 0, errHeaderField
-		}
-		if num == shelfCards && kind == protowire.BytesType {
-			n++
+		switch {
+		case num <= shelfAge || num > shelfCellEnds:
+			return errHeaderField
+		case num == shelfCards && kind == protowire.BytesType:
+			uri, err := cardField(value, cardURI)
+			if err != nil {
+				return err
+			}
+			if len(uri) == 0 {
+				return errNoURI
+			}
+			p.Cards = append(p.Cards, Card{Raw: value, URI: uri})
+		default:
+			if num == shelfTrigger && kind == protowire.BytesType {
+				p.Trigger = value
+			}
+			p.Meta = append(p.Meta, cell[:len(cell)-len(rest)]...)
 		}
 		cell = rest
 	}
-	return n, nil
+	return nil
+}
+
+var errNoURI = errors.New("cell: a card has no uri")
+
+// Artist is the card's artist, nil when it has none.
+func (c Card) Artist() []byte {
+	artist, err := cardField(c.Raw, cardArtist)
+	if err != nil {
+		return nil
+	}
+	return artist
+}
+
+// cardField is the first field with the number, nil when there is none. The runner writes each once, so the first is
+// the only one, and the URI is found at once: it has the lowest number.
+func cardField(card []byte, number protowire.Number) ([]byte, error) {
+	for len(card) > 0 {
+		num, kind, value, rest, err := field(card)
+		if err != nil {
+			return nil, err
+		}
+		if num == number && kind == protowire.BytesType {
+			return value, nil
+		}
+		card = rest
+	}
+	return nil, nil
 }
 
 // TitleArg is the value of the cell's title_args[name]; false when it is missing or the cell is broken.
@@ -152,4 +260,26 @@ func field(b []byte) (num protowire.Number, kind protowire.Type, value, rest []b
 		return 0, 0, nil, nil, fmt.Errorf("cell: %w", protowire.ParseError(n))
 	}
 	return num, kind, value, b[n:], nil
+}
+
+// Trailer is what Home says besides its shelves.
+type Trailer struct {
+	NextPageToken string
+	Newer         bool
+	Degraded      bool
+}
+
+// AppendTrailer ends an encoded homepb.Home.
+func AppendTrailer(dst []byte, t Trailer) []byte {
+	if t.NextPageToken != "" {
+		dst = protowire.AppendTag(dst, homeNextPage, protowire.BytesType)
+		dst = protowire.AppendString(dst, t.NextPageToken)
+	}
+	if t.Newer {
+		dst = append(protowire.AppendTag(dst, homeNewer, protowire.VarintType), 1)
+	}
+	if t.Degraded {
+		dst = append(protowire.AppendTag(dst, homeDegraded, protowire.VarintType), 1)
+	}
+	return dst
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"homefeed/api"
+	"homefeed/api/rowcache"
 	"homefeed/cmd/dev/devtoken"
 	"homefeed/cmd/dev/page"
 	"homefeed/pipeline/bus/local"
@@ -34,8 +35,9 @@ type process struct {
 	parts   *ops.Parts
 	library *library
 	bus     *local.Bus
-	store   store.Store
+	rows    *rowcache.Cache // everybody here writes through it, so nobody sees an old row
 	clients clients
+	runner  *refresh.Runner
 	seen    *listeners
 	url     string // of the page and the API
 }
@@ -86,15 +88,20 @@ func (p *process) startStore(context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.store = store.Observe(rows, p.reg)
-	p.parts.Close("row store", p.store.Close)
+	observed := store.Observe(rows, p.reg)
+	p.parts.Close("row store", observed.Close)
+	if p.rows, err = rowcache.New(observed, rowcache.Options{}); err != nil {
+		return err
+	}
+	p.parts.Close("row cache", func() error { p.rows.Close(); return nil })
 	return nil
 }
 
 func (p *process) startRunner(ctx context.Context) error {
-	runner, err := refresh.New(refresh.Config{
+	var err error
+	p.runner, err = refresh.New(refresh.Config{
 		Shelves:     shelves.All(),
-		Store:       p.store,
+		Store:       p.rows,
 		Plays:       p.clients.plays.For,
 		Vectors:     p.clients.vectors,
 		Catalog:     p.clients.catalog,
@@ -111,7 +118,7 @@ func (p *process) startRunner(ctx context.Context) error {
 		return err
 	}
 	p.parts.Close("trigger subscription", sub.Close)
-	p.parts.Go("refresh runner", func(ctx context.Context) error { return runner.Run(ctx, sub) })
+	p.parts.Go("refresh runner", func(ctx context.Context) error { return p.runner.Run(ctx, sub) })
 	return nil
 }
 
@@ -129,8 +136,9 @@ func (p *process) startAdmin(context.Context) error {
 func (p *process) startAPI(context.Context) error {
 	p.seen = newListeners(p.bus, p.library.listeners())
 	v1, err := api.New(api.Config{
-		Rows:       p.store,
+		Rows:       p.rows,
 		Bus:        p.seen,
+		OnDemand:   p.runner,
 		Shelves:    shelves.All(),
 		Verifier:   devtoken.Verifier{},
 		Registerer: p.reg,

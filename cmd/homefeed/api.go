@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -8,12 +9,15 @@ import (
 	"os"
 
 	"homefeed/api"
+	"homefeed/api/cardtoken"
 	"homefeed/api/identity/oidc"
+	"homefeed/api/rowcache"
 	"homefeed/pipeline/bus/gcppubsub"
 	"homefeed/pipeline/event"
 	"homefeed/pipeline/trigger"
 	"homefeed/services/ops"
 	"homefeed/shelves"
+	"homefeed/shelves/refresh"
 	"homefeed/shelves/store"
 	bigtablestore "homefeed/shelves/store/bigtable"
 )
@@ -27,6 +31,9 @@ type apiConfig struct {
 	OIDCAudience string
 	RolesClaim   string
 	Placements   string
+	SecretFile   string
+	// Services are asked for listeners who have no row yet; without them those get the editors' defaults.
+	Services servicesConfig
 }
 
 func (c *apiConfig) flags(fs *flag.FlagSet) {
@@ -37,13 +44,24 @@ func (c *apiConfig) flags(fs *flag.FlagSet) {
 	fs.StringVar(&c.OIDCAudience, "oidc-audience", "", "the `audience` that tokens must be for")
 	fs.StringVar(&c.RolesClaim, "oidc-roles-claim", "roles", "the `claim` with a service's roles")
 	fs.StringVar(&c.Placements, "placements", "", "`file` (JSON) with the order, titles and default cards of the shelves; empty: every shelf under its own title")
+	fs.StringVar(&c.SecretFile, "secret-file", "", "`file` with at least 32 bytes that all instances share, which keep tokens from being made up; empty: this process makes its own, and page tokens are of no use elsewhere")
+	c.Services.flags(fs, ", for listeners who have no row yet; empty: they get the editors' defaults")
 }
 
 func (c *apiConfig) check(rest []string) error {
-	return errors.Join(noArguments(rest), c.Rows.check(), listening(c.Listen, c.Admin),
+	var services error
+	if c.onDemand() {
+		services = c.Services.check()
+	}
+	return errors.Join(noArguments(rest), c.Rows.check(), listening(c.Listen, c.Admin), services,
 		httpURL("oidc-issuer", c.OIDCIssuer, "the issuer's URL, https://…"),
 		given("oidc-audience", c.OIDCAudience, "the audience that tokens are made for"),
 		given("oidc-roles-claim", c.RolesClaim, "the name of a claim"))
+}
+
+// onDemand reports whether rows are made on demand: with one of the services, all are needed.
+func (c *apiConfig) onDemand() bool {
+	return c.Services.SongsPlayed+c.Services.Word2Vec+c.Services.Catalog != ""
 }
 
 func (c *apiConfig) run(ctx context.Context, env environment) error {
@@ -75,15 +93,31 @@ func (c *apiConfig) start(ctx context.Context, r *role) error {
 	}
 	r.health.Add("row store", once(readable(rows, key)))
 	r.health.Add("event topics", once(func(ctx context.Context) error { return events.CheckTopics(ctx, event.Topics()...) }))
-	handler, err := api.New(api.Config{
-		Rows:       store.Observe(rows, r.reg),
+	secret, err := readSecret(c.SecretFile)
+	if err != nil {
+		return err
+	}
+	cached, err := rowcache.New(store.Observe(rows, r.reg), rowcache.Options{})
+	if err != nil {
+		return err
+	}
+	r.parts.Close("row cache", func() error { cached.Close(); return nil })
+	config := api.Config{
+		Rows:       cached,
 		Bus:        events,
 		Shelves:    shelves.All(),
 		Placements: placements,
 		Verifier:   verifier,
+		Secret:     secret,
 		Registerer: r.reg,
 		Log:        r.env.log,
-	})
+	}
+	if c.onDemand() {
+		if config.OnDemand, err = c.maker(r, cached); err != nil {
+			return err
+		}
+	}
+	handler, err := api.New(config)
 	if err != nil {
 		return err
 	}
@@ -95,6 +129,34 @@ func (c *apiConfig) start(ctx context.Context, r *role) error {
 	srv := api.Server("", handler, r.env.log)
 	r.parts.Go("http", func(ctx context.Context) error { return ops.ServeHTTP(ctx, ln, srv) })
 	return nil
+}
+
+// maker is a runner in this process. The refresh role runs the same one behind the triggers; asking it over the network
+// would add a hop, an address and a second place where the work is bounded, to save linking what this binary has
+// anyway. Its work is idempotent, so that both may do the same listener at once. Services that are away don't keep the
+// API from being ready: it needs them for newcomers only.
+func (c *apiConfig) maker(r *role, rows refresh.Rows) (*refresh.Runner, error) {
+	cfg, err := c.Services.connect(r, func(string, ops.Check) {})
+	if err != nil {
+		return nil, err
+	}
+	cfg.Store = rows
+	return refresh.New(cfg)
+}
+
+func readSecret(file string) ([]byte, error) {
+	if file == "" {
+		return nil, nil
+	}
+	secret, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("-secret-file: %w", err)
+	}
+	secret = bytes.TrimSpace(secret)
+	if len(secret) < cardtoken.MinSecret {
+		return nil, fmt.Errorf("-secret-file %s: want at least %d bytes, have %d", file, cardtoken.MinSecret, len(secret))
+	}
+	return secret, nil
 }
 
 func readPlacements(file string) (api.Placements, error) {

@@ -11,6 +11,7 @@ import (
 	"homefeed/pipeline/trigger"
 	"homefeed/services/catalog"
 	"homefeed/services/catalog/catalogpb"
+	"homefeed/services/ops"
 	"homefeed/services/songsplayed"
 	"homefeed/services/songsplayed/songsplayedpb"
 	"homefeed/services/word2vec"
@@ -25,10 +26,7 @@ import (
 type refreshConfig struct {
 	Rows         rowsConfig
 	Admin        string
-	SongsPlayed  string
-	Word2Vec     string
-	Catalog      string
-	Plaintext    bool
+	Services     servicesConfig
 	Subscription string
 	Lease        time.Duration
 	Concurrency  int
@@ -37,10 +35,7 @@ type refreshConfig struct {
 func (c *refreshConfig) flags(fs *flag.FlagSet) {
 	c.Rows.flags(fs)
 	adminFlag(fs, &c.Admin)
-	fs.StringVar(&c.SongsPlayed, "songsplayed", "", "`address` of the songs-played service")
-	fs.StringVar(&c.Word2Vec, "word2vec", "", "`address` of the word2vec service")
-	fs.StringVar(&c.Catalog, "catalog", "", "`address` of the catalog service")
-	plaintextFlag(fs, &c.Plaintext)
+	c.Services.flags(fs, "")
 	fs.StringVar(&c.Subscription, "subscription", "refresh", "Pub/Sub `subscription` of the triggers")
 	fs.DurationVar(&c.Lease, "lease", time.Minute, "the subscription's acknowledgement deadline")
 	fs.IntVar(&c.Concurrency, "concurrency", 16, "how many `listeners` are refreshed at once")
@@ -55,7 +50,7 @@ func (c *refreshConfig) check(rest []string) error {
 		concurrency = wrong("concurrency", strconv.Itoa(c.Concurrency), "1 to 10000")
 	}
 	return errors.Join(noArguments(rest), c.Rows.check(), address("admin", c.Admin),
-		target("songsplayed", c.SongsPlayed), target("word2vec", c.Word2Vec), target("catalog", c.Catalog),
+		c.Services.check(),
 		given("subscription", c.Subscription, "the Pub/Sub subscription of the triggers"), lease, concurrency)
 }
 
@@ -100,31 +95,61 @@ func (c *refreshConfig) start(ctx context.Context, r *role) error {
 
 // runner connects to the services and makes the runner.
 func (c *refreshConfig) runner(r *role, rows store.Store, bus *gcppubsub.Bus) (*refresh.Runner, error) {
+	cfg, err := c.Services.connect(r, func(name string, check ops.Check) { r.health.Add(name, check) })
+	if err != nil {
+		return nil, err
+	}
+	cfg.Store = store.Observe(rows, r.reg)
+	cfg.DeadLetters = bus
+	cfg.Concurrency = c.Concurrency
+	cfg.ExtendEvery = c.Lease / 4 // a lease is extended one or two of these after it was given
+	return refresh.New(cfg)
+}
+
+// servicesConfig is where a process that makes rows finds the services that shelves ask.
+type servicesConfig struct {
+	SongsPlayed string
+	Word2Vec    string
+	Catalog     string
+	Plaintext   bool
+}
+
+// flags adds the flags; otherwise is what the help says of leaving them out.
+func (c *servicesConfig) flags(fs *flag.FlagSet, otherwise string) {
+	fs.StringVar(&c.SongsPlayed, "songsplayed", "", "`address` of the songs-played service"+otherwise)
+	fs.StringVar(&c.Word2Vec, "word2vec", "", "`address` of the word2vec service"+otherwise)
+	fs.StringVar(&c.Catalog, "catalog", "", "`address` of the catalog service"+otherwise)
+	plaintextFlag(fs, &c.Plaintext)
+}
+
+func (c *servicesConfig) check() error {
+	return errors.Join(target("songsplayed", c.SongsPlayed), target("word2vec", c.Word2Vec), target("catalog", c.Catalog))
+}
+
+// connect begins a runner's configuration: with the clients, the shelves, logs and metrics. ready is told what to look
+// at before the process is ready.
+func (c *servicesConfig) connect(r *role, ready func(string, ops.Check)) (refresh.Config, error) {
 	plays, err := r.dial("songsplayed", c.SongsPlayed, c.Plaintext)
 	if err != nil {
-		return nil, err
+		return refresh.Config{}, err
 	}
-	r.health.Add("songsplayed", healthy(plays, &songsplayedpb.SongsPlayed_ServiceDesc))
+	ready("songsplayed", healthy(plays, &songsplayedpb.SongsPlayed_ServiceDesc))
 	vectors, err := r.dial("word2vec", c.Word2Vec, c.Plaintext)
 	if err != nil {
-		return nil, err
+		return refresh.Config{}, err
 	}
-	r.health.Add("word2vec", healthy(vectors, &word2vecpb.Word2Vec_ServiceDesc))
+	ready("word2vec", healthy(vectors, &word2vecpb.Word2Vec_ServiceDesc))
 	tracks, err := r.dial("catalog", c.Catalog, c.Plaintext)
 	if err != nil {
-		return nil, err
+		return refresh.Config{}, err
 	}
-	r.health.Add("catalog", healthy(tracks, &catalogpb.Catalog_ServiceDesc))
-	return refresh.New(refresh.Config{
-		Shelves:     shelves.All(),
-		Store:       store.Observe(rows, r.reg),
-		Plays:       songsplayed.NewClient(plays).For,
-		Vectors:     word2vec.NewClient(vectors),
-		Catalog:     catalog.NewCache(catalog.NewClient(tracks), catalog.CacheOptions{}),
-		DeadLetters: bus,
-		Concurrency: c.Concurrency,
-		ExtendEvery: c.Lease / 4, // a lease is extended one or two of these after it was given
-		Logger:      r.env.log,
-		Registerer:  r.reg,
-	})
+	ready("catalog", healthy(tracks, &catalogpb.Catalog_ServiceDesc))
+	return refresh.Config{
+		Shelves:    shelves.All(),
+		Plays:      songsplayed.NewClient(plays).For,
+		Vectors:    word2vec.NewClient(vectors),
+		Catalog:    catalog.NewCache(catalog.NewClient(tracks), catalog.CacheOptions{}),
+		Logger:     r.env.log,
+		Registerer: r.reg,
+	}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"google.golang.org/protobuf/proto"
@@ -132,7 +133,7 @@ func encode(req *shelf.Request, cards []shelf.Card, trigger string) ([]byte, err
 	m := &shelfpb.Shelf{TitleArgs: req.TitleArgs, AsOf: timestamppb.New(req.AsOf), Trigger: trigger}
 	for _, c := range cards {
 		m.Cards = append(m.Cards, &shelfpb.Card{
-			Uri: c.URI, Title: c.Title, Subtitle: c.Subtitle, Reason: c.Reason,
+			Uri: c.URI, Title: c.Title, Subtitle: c.Subtitle, Reason: c.Reason, Artist: c.Artist, Action: actionOf(c),
 			Image: &shelfpb.Image{Template: c.Image.Template, Colors: c.Image.Colors, Alt: c.Image.Alt},
 		})
 	}
@@ -144,6 +145,13 @@ func encode(req *shelf.Request, cards []shelf.Card, trigger string) ([]byte, err
 		return nil, fmt.Errorf("encoding the shelf: %d cards take %d bytes, want at most %d", len(cards), len(data), store.MaxCell)
 	}
 	return data, nil
+}
+
+func actionOf(c shelf.Card) shelfpb.Action {
+	if strings.HasPrefix(c.URI, "track:") {
+		return shelfpb.Action_PLAY
+	}
+	return shelfpb.Action_OPEN
 }
 
 func (r *Runner) read(ctx context.Context, key store.Key) (store.Row, error) {

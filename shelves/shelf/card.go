@@ -32,6 +32,9 @@ func (c *Card) Validate() error {
 	if (kind != "track" && kind != "artist") || !validID(id) {
 		return fmt.Errorf("card %q: uri: want track:<id> or artist:<id>, the id 1–128 of A–Z a–z 0–9 . _ : -", c.URI)
 	}
+	if kind, id, _ := strings.Cut(c.Artist, ":"); c.Artist != "" && (kind != "artist" || !validID(id)) {
+		return fmt.Errorf("card %q: artist: want artist:<id> or nothing, got %q", c.URI, c.Artist)
+	}
 	if c.Title == "" {
 		return fmt.Errorf("card %q: title is empty", c.URI)
 	}

@@ -8,6 +8,7 @@ import (
 // Card is one thing on a shelf.
 type Card struct {
 	URI      string // "track:<id>" or "artist:<id>"
+	Artist   string // of a track: "artist:<id>", so that hiding the artist hides the card
 	Title    string
 	Subtitle string
 	Image    Image
@@ -123,5 +124,9 @@ type Artist struct {
 
 // Card makes the track's card with a reason.
 func (t Track) Card(reason string) Card {
-	return Card{URI: "track:" + t.ID, Title: t.Title, Subtitle: t.ArtistName, Image: t.Image, Reason: reason}
+	card := Card{URI: "track:" + t.ID, Title: t.Title, Subtitle: t.ArtistName, Image: t.Image, Reason: reason}
+	if t.Artist != "" {
+		card.Artist = "artist:" + t.Artist
+	}
+	return card
 }

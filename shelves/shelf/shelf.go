@@ -43,6 +43,9 @@ type Shelf struct {
 	Guard Guard
 	// Scope is Listener unless said otherwise.
 	Scope Scope
+	// Recalls says that the shelf brings back what the listener knows, so its cards may also stand on shelves above
+	// it. Other shelves offer something new: their cards that stand above are left out.
+	Recalls bool
 	// Fill returns the cards, best first. It is called off the request path and may take Guard.Timeout.
 	// No cards and no error is a fine answer; the older row stays.
 	Fill func(ctx context.Context, r *Request) ([]Card, error)

@@ -1,0 +1,173 @@
+package api
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/andybalholm/brotli" // the standard library has no br, which phones ask for first
+	"google.golang.org/genproto/googleapis/rpc/code"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"homefeed/api/apierror"
+	"homefeed/api/home"
+	"homefeed/api/homepb"
+	"homefeed/shelves/shelfpb"
+)
+
+// form is how a client wants its answer.
+type form struct {
+	protobuf bool
+	basic    bool
+	encoding string // "", "gzip" or "br"
+}
+
+func formOf(r *http.Request, basic bool) form {
+	return form{wantsProtobuf(r), basic, encodingOf(r.Header.Get("Accept-Encoding"))}
+}
+
+// minCompressed is the shortest body that is compressed: a smaller one fits a packet anyway.
+const minCompressed = 1 << 10
+
+// encode makes an answer of Home. make is told which shelves' cells turned out not to decode, and called again.
+func (a *API) encode(f form, make func(broken map[string]bool) ([]byte, *home.Home, error)) (*answer, error) {
+	return a.encodeAs(f, make, func() proto.Message { return new(homepb.Home) })
+}
+
+// encodeShelf does the same for one shelf.
+func (a *API) encodeShelf(f form, make func(broken map[string]bool) ([]byte, *home.Home, error)) (*answer, error) {
+	return a.encodeAs(f, make, func() proto.Message { return new(shelfpb.Shelf) })
+}
+
+func (a *API) encodeAs(f form, make func(map[string]bool) ([]byte, *home.Home, error), message func() proto.Message) (*answer, error) {
+	broken := map[string]bool{}
+	for {
+		body, h, err := make(broken)
+		if err != nil {
+			return nil, err
+		}
+		out := &answer{form: f, until: h.Until}
+		for i := range h.Shelves {
+			s := &h.Shelves[i]
+			if s.Rung.Broken != nil {
+				a.brokenCell(s.Name, s.Rung.Broken)
+			}
+			out.shelves = append(out.shelves, shownShelf{s.Name, s.Rung.Status, s.Rung.AsOf})
+		}
+		if !f.protobuf || f.basic {
+			m := message()
+			if err := proto.Unmarshal(body, m); err != nil {
+				if !a.findBroken(h, broken) {
+					return nil, fmt.Errorf("decoding Home: %w", err)
+				}
+				continue
+			}
+			if body, err = f.marshal(m); err != nil {
+				return nil, err
+			}
+		}
+		if out.body, err = f.compress(body); err != nil {
+			return nil, err
+		}
+		if len(body) < minCompressed {
+			out.form.encoding = ""
+		}
+		return out, nil
+	}
+}
+
+// findBroken adds the shelves whose cards don't decode to broken, and reports whether there were any.
+func (a *API) findBroken(h *home.Home, broken map[string]bool) (found bool) {
+	for i := range h.Shelves {
+		s := &h.Shelves[i]
+		if err := proto.Unmarshal(s.Rung.Body, new(shelfpb.Shelf)); err != nil && !broken[s.Name] {
+			broken[s.Name], found = true, true
+			a.brokenCell(s.Name, err)
+		}
+	}
+	return found
+}
+
+// marshal writes empty lists and texts in JSON too, so that clients can rely on every field.
+func (f form) marshal(m proto.Message) (body []byte, err error) {
+	if f.basic {
+		makeBasic(m)
+	}
+	if f.protobuf {
+		body, err = proto.Marshal(m)
+	} else {
+		body, err = protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(m)
+	}
+	if err != nil {
+		return nil, &apierror.Error{Code: code.Code_INTERNAL, Reason: "ENCODING", Message: "internal error", Cause: err}
+	}
+	return body, nil
+}
+
+// makeBasic leaves what a list of names needs: no pictures, reasons, contexts or provenance.
+func makeBasic(m proto.Message) {
+	shelves := []*shelfpb.Shelf{}
+	switch m := m.(type) {
+	case *homepb.Home:
+		shelves = m.Shelves
+	case *shelfpb.Shelf:
+		shelves = append(shelves, m)
+	}
+	for _, s := range shelves {
+		s.TitleArgs, s.Trigger = nil, ""
+		for _, c := range s.Cards {
+			c.Image, c.Reason, c.Context = nil, "", ""
+		}
+	}
+}
+
+func (f form) compress(body []byte) ([]byte, error) {
+	if f.encoding == "" || len(body) < minCompressed {
+		return body, nil
+	}
+	var out bytes.Buffer
+	out.Grow(len(body) / 4)
+	var w interface {
+		Write([]byte) (int, error)
+		Close() error
+	} = brotli.NewWriterLevel(&out, 4) // near gzip's cost, and smaller
+	if f.encoding == "gzip" {
+		w = gzip.NewWriter(&out)
+	}
+	if _, err := w.Write(body); err != nil {
+		return nil, fmt.Errorf("compressing: %w", err)
+	}
+	if err := w.Close(); err != nil {
+		return nil, fmt.Errorf("compressing: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+// encodingOf reads Accept-Encoding: br before gzip when both are wanted as much, nothing unless one is asked for.
+func encodingOf(accept string) string {
+	if accept == "" {
+		return ""
+	}
+	best, most := "", 0.0
+	for one := range strings.SplitSeq(accept, ",") {
+		name, params, _ := strings.Cut(strings.TrimSpace(one), ";")
+		if name != "gzip" && name != "br" {
+			continue
+		}
+		q := 1.0
+		if value, ok := strings.CutPrefix(strings.TrimSpace(params), "q="); ok {
+			var err error
+			if q, err = strconv.ParseFloat(value, 64); err != nil {
+				q = 0
+			}
+		}
+		if q > most || q == most && q > 0 && name == "br" {
+			best, most = name, q
+		}
+	}
+	return best
+}

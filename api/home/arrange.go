@@ -1,0 +1,290 @@
+package home
+
+import (
+	"slices"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"homefeed/api/homewire"
+	"homefeed/shelves/shelf"
+	"homefeed/shelves/shelfpb"
+	"homefeed/shelves/store"
+)
+
+// Viewer is who looks at Home, from where and when.
+type Viewer struct {
+	User     string
+	Market   string // ISO 3166-1 alpha-2; empty: the world's
+	Locale   string // BCP 47; empty: the editors' plain titles
+	Platform string // such as "ios"; empty: unknown
+	Now      time.Time
+}
+
+// Source is what there is to show.
+type Source struct {
+	Row     store.Row   // of the listener
+	Made    bool        // Row was made for this request
+	Stale   bool        // the store was out of reach: Row is what was last seen of it, if anything
+	Markets []store.Row // the viewer's market, then what stands in for it
+}
+
+// Page says which part of Home is wanted. The zero Page is all of it.
+type Page struct {
+	Skip   map[string]bool      // shelves that earlier pages had
+	Shown  map[uint32]bool      // Hash of the URIs of their cards
+	AsOf   map[string]time.Time // the generations of the first page, for the shelves that follow
+	Size   int                  // how many shelves; 0: all
+	Cards  int                  // how many cards of a shelf; 0: all
+	First  int                  // of ArrangeShelf: how many cards the pages before had; Shown has their hashes
+	Broken map[string]bool      // shelves whose cells turned out not to decode
+}
+
+// Shelf is one shelf of Home as it will be shown.
+type Shelf struct {
+	Name  string
+	Title string
+	Rung  Rung
+	Place int // on Home, from 0
+	Cards []homewire.Card
+	First int // the position of the first of Cards
+	// More is how many cards there are beyond Cards.
+	More int
+	// Passed has Hash of the URIs that a later page of the shelf must not show: those of Cards, and those left out
+	// because they stand above. Made only where there are More.
+	Passed []uint32
+
+	place   *place
+	meta    []byte
+	trigger string
+}
+
+// Home is what a viewer gets.
+type Home struct {
+	Shelves []Shelf
+	More    bool                 // there are shelves beyond these
+	AsOf    map[string]time.Time // of the cells of all shelves; made only where there are More
+	Shown   []uint32             // Hash of the URIs of all cards so far; made only where there are More
+	Newer   bool                 // there is a newer generation than Page.AsOf has
+	// Until is when the same source would give another Home: a shelf grows old or its time comes. Zero: never.
+	Until time.Time
+}
+
+// Hash is how Page.Shown knows a URI.
+func Hash(uri []byte) uint32 { return uint32(xxhash.Sum64(uri)) }
+
+// Arrange makes Home, or the page of it. From top to bottom each shelf takes the cards that it may show: none that
+// the listener has hidden or its editors have blocked, and, unless the shelf may repeat, none that stands above it.
+func (c *Config) Arrange(src Source, v Viewer, page Page) *Home {
+	a := newArranger(c, src, v, page)
+	for i, p := range c.places {
+		a.until(p.turns(v.Now))
+		if page.Skip[p.Shelf] || !p.shows(&v) {
+			continue
+		}
+		if page.Size > 0 && len(a.home.Shelves) == page.Size {
+			a.home.More = true
+			break
+		}
+		a.home.Shelves = append(a.home.Shelves, a.shelf(p, i))
+	}
+	if a.home.More {
+		a.home.AsOf = make(map[string]time.Time, len(a.cells))
+		for name, cell := range a.cells {
+			a.home.AsOf[name] = cell.AsOf
+		}
+		for hash := range page.Shown {
+			a.home.Shown = append(a.home.Shown, hash)
+		}
+		for hash := range a.above {
+			a.home.Shown = append(a.home.Shown, uint32(hash))
+		}
+	}
+	return a.home
+}
+
+// ArrangeShelf is one declared shelf by itself, placed or not, and whoever it is for.
+func (c *Config) ArrangeShelf(name string, src Source, v Viewer, page Page) *Home {
+	a := newArranger(c, src, v, page)
+	p := c.shelves[name]
+	a.home.Shelves = []Shelf{a.shelf(p, max(slices.Index(c.places, p), 0))}
+	return a.home
+}
+
+// arranger is one Arrange.
+type arranger struct {
+	viewer Viewer
+	page   Page
+	made   bool
+	stale  bool
+	hidden Hidden
+	cells  map[string]store.Cell // by shelf
+	home   *Home
+
+	above map[uint64]struct{} // hashes of the URIs on the shelves above
+	mine  []uint64            // and of those that the last take took
+	taken []homewire.Card
+	parts homewire.Parts // of the last take
+
+	repeats []uint32 // what the last take left out because it stands above
+}
+
+func newArranger(c *Config, src Source, v Viewer, page Page) *arranger {
+	a := &arranger{
+		viewer: v, page: page, made: src.Made, stale: src.Stale, hidden: HiddenOf(src.Row),
+		cells: make(map[string]store.Cell, len(c.shelves)), home: &Home{}, above: make(map[uint64]struct{}, 256),
+	}
+	a.sort(c, src)
+	return a
+}
+
+// sort picks the cell of each shelf: of the generation that the page pins, else the newest. Cells of variants and of
+// shelves that are gone are passed over.
+func (a *arranger) sort(c *Config, src Source) {
+	pins := len(a.page.AsOf) > 0
+	add := func(row store.Row, scope shelf.Scope) {
+		for _, cell := range row.Cells {
+			p := c.shelves[cell.Shelf]
+			if p == nil || p.shelf.Scope != scope || a.page.Broken[cell.Shelf] {
+				continue
+			}
+			have, ok := a.cells[cell.Shelf]
+			if !ok { // the newest comes first
+				a.cells[cell.Shelf] = cell
+			}
+			if !pins {
+				continue
+			}
+			if pin, pinned := a.page.AsOf[cell.Shelf]; pinned {
+				a.home.Newer = a.home.Newer || cell.AsOf.After(pin)
+				if ok && cell.AsOf.Equal(pin) && !have.AsOf.Equal(pin) {
+					a.cells[cell.Shelf] = cell
+				}
+			}
+		}
+	}
+	add(src.Row, shelf.Listener)
+	for _, row := range src.Markets {
+		add(row, shelf.Market)
+	}
+}
+
+func (a *arranger) until(t time.Time) {
+	if !t.IsZero() && (a.home.Until.IsZero() || t.Before(a.home.Until)) {
+		a.home.Until = t
+	}
+}
+
+// shelf goes down the ladder for one place.
+func (a *arranger) shelf(p *place, at int) Shelf {
+	listener := p.shelf.Scope == shelf.Listener
+	cell := a.cells[p.Shelf]
+	rungs := Rungs{
+		Now: a.viewer.Now, Newest: cell, Made: a.made && listener, Stale: a.stale && listener,
+		GoodFor: p.guard.GoodFor, MaxAge: time.Duration(p.MaxAgeSeconds) * time.Second,
+		Default: p.defaults, MinCards: p.MinCards,
+		Take: func(body []byte) (int, error) { return a.take(p, body) },
+	}
+	if a.page.First > 0 { // the rest of a rung, and no step down from it
+		rungs.MinCards = 1
+		if _, ofRow := a.page.AsOf[p.Shelf]; ofRow {
+			rungs.Default = nil
+		} else {
+			rungs.Newest = store.Cell{}
+		}
+	}
+	rung := Ladder(rungs)
+	s := Shelf{Name: p.Shelf, Rung: rung, Place: at, First: a.page.First, place: p}
+	if rung.Status != shelfpb.Status_LEFT_OUT {
+		s.Cards, s.meta, s.trigger = a.keep(), slices.Clone(a.parts.Meta), string(a.parts.Trigger)
+		if limit := a.page.Cards; limit > 0 && len(s.Cards) > limit {
+			s.More = len(s.Cards) - limit
+			s.Cards = s.Cards[:limit]
+			s.Passed = slices.Clone(a.repeats)
+			for _, card := range s.Cards {
+				s.Passed = append(s.Passed, Hash(card.URI))
+			}
+		}
+	}
+	a.ages(rung, p)
+	t := p.titlesFor(a.viewer.Locale)
+	s.Title = t.plain
+	if !rung.AsOf.IsZero() {
+		if title, ok := t.title.Fill(func(name string) (string, bool) { return homewire.TitleArg(s.meta, name) }); ok {
+			s.Title = title
+		}
+	}
+	return s
+}
+
+// ages notes when the rung changes by itself.
+func (a *arranger) ages(r Rung, p *place) {
+	switch r.Status {
+	case shelfpb.Status_FRESH:
+		a.until(r.AsOf.Add(p.guard.GoodFor + 1))
+	case shelfpb.Status_LAST_GOOD:
+		a.until(a.viewer.Now.Add(time.Second)) // its age is shown in seconds
+	}
+	if p.MaxAgeSeconds > 0 && !r.AsOf.IsZero() {
+		a.until(r.AsOf.Add(time.Duration(p.MaxAgeSeconds)*time.Second + 1))
+	}
+}
+
+// take collects the cards of the pins and the body that the place may show. The ladder may try another body after
+// it, so it first gives back what the last try took.
+func (a *arranger) take(p *place, body []byte) (int, error) {
+	a.giveBack()
+	if err := homewire.Split(&a.parts, body); err != nil {
+		return 0, err
+	}
+	most := len(p.pins) + len(a.parts.Cards)
+	if p.MaxCards > 0 {
+		most = min(most, p.MaxCards-a.page.First)
+	}
+	for _, cards := range [][]homewire.Card{p.pins, a.parts.Cards} {
+		for _, card := range cards {
+			if len(a.taken) == most {
+				return most, nil
+			}
+			if a.may(p, card) {
+				a.taken = append(a.taken, card)
+			}
+		}
+	}
+	return len(a.taken), nil
+}
+
+func (a *arranger) may(p *place, card homewire.Card) bool {
+	if p.blocks[string(card.URI)] || a.hidden.URI(card.URI) {
+		return false
+	}
+	if p.artists || a.hidden.artists {
+		if artist := card.Artist(); artist != nil && (p.blocks[string(artist)] || a.hidden.URI(artist)) {
+			return false
+		}
+	}
+	hash := xxhash.Sum64(card.URI)
+	_, above := a.above[hash]
+	shown := len(a.page.Shown) > 0 && a.page.Shown[uint32(hash)]
+	if (above || shown) && !p.mayRepeat || shown && a.page.First > 0 {
+		a.repeats = append(a.repeats, uint32(hash))
+		return false
+	}
+	if slices.Contains(a.mine, hash) { // no shelf has a card twice, whatever it may repeat
+		return false
+	}
+	a.mine = append(a.mine, hash)
+	return true
+}
+
+// giveBack forgets the cards of the last take.
+func (a *arranger) giveBack() { a.mine, a.taken, a.repeats = a.mine[:0], a.taken[:0], a.repeats[:0] }
+
+// keep makes the cards of the last take those of a shelf.
+func (a *arranger) keep() []homewire.Card {
+	for _, hash := range a.mine {
+		a.above[hash] = struct{}{}
+	}
+	a.mine = a.mine[:0]
+	return slices.Clone(a.taken)
+}

@@ -1,0 +1,101 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"homefeed/api/apierror"
+	"homefeed/api/placement"
+	"homefeed/pipeline/event"
+	"homefeed/pipeline/trigger"
+)
+
+// The sizes of pages. Larger ones are taken as the most allowed, as AIP-158 has it.
+const (
+	maxPage     = 50
+	defaultSize = 20
+)
+
+// query is what a request for Home asks for. It is comparable, so it can be a cache's key.
+type query struct {
+	market   string // empty: the world's
+	locale   string
+	platform string
+	basic    bool   // view=BASIC
+	size     int    // page_size: shelves of Home, cards of a shelf
+	cards    int    // card_size: cards of each shelf of Home
+	token    string // page_token
+}
+
+// queryOf reads the parameters of a request for Home.
+func queryOf(r *http.Request) (query, error) {
+	q := query{size: defaultSize, cards: defaultSize}
+	if r.URL.RawQuery == "" {
+		return q, nil
+	}
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return q, apierror.BadRequest("QUERY_INVALID", "the query can't be read", apierror.Field{Field: "query", Want: "want name=value&…"})
+	}
+	if err := q.place(values); err != nil {
+		return q, err
+	}
+	switch view := values.Get("view"); view {
+	case "", "FULL":
+	case "BASIC":
+		q.basic = true
+	default:
+		return q, apierror.BadRequest("VIEW_INVALID", "the view is not valid",
+			apierror.Field{Field: "view", Want: "want FULL, BASIC or nothing"})
+	}
+	for name, size := range map[string]*int{"page_size": &q.size, "card_size": &q.cards} {
+		if err := sizeOf(values, name, size); err != nil {
+			return q, err
+		}
+	}
+	q.token = values.Get("page_token")
+	return q, nil
+}
+
+// place reads where the listener is and on what.
+func (q *query) place(values url.Values) error {
+	q.market, q.locale, q.platform = values.Get("market"), values.Get("locale"), values.Get("platform")
+	if q.market == trigger.World {
+		q.market = ""
+	}
+	switch {
+	case q.market != "" && !event.ValidMarket(q.market):
+		return apierror.BadRequest("MARKET_INVALID", "the market is not valid",
+			apierror.Field{Field: "market", Want: "want an ISO 3166-1 alpha-2 code in capitals, or nothing"})
+	case q.locale != "" && !placement.ValidLocale(q.locale):
+		return apierror.BadRequest("LOCALE_INVALID", "the locale is not valid",
+			apierror.Field{Field: "locale", Want: "want a BCP 47 tag such as sv or pt-BR, or nothing"})
+	case q.platform != "" && !placement.ValidPlatform(q.platform):
+		return apierror.BadRequest("PLATFORM_INVALID", "the platform is not valid",
+			apierror.Field{Field: "platform", Want: "want 1–20 of a–z, 0–9 and _, or nothing"})
+	}
+	return nil
+}
+
+func sizeOf(values url.Values, name string, size *int) error {
+	text := values.Get(name)
+	if text == "" {
+		return nil
+	}
+	n, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || n < 0 {
+		return apierror.BadRequest("PAGE_SIZE_INVALID", "the page's size is not valid",
+			apierror.Field{Field: name, Want: fmt.Sprintf("want 0 to %d; 0 means %d", maxPage, *size)})
+	}
+	if n > 0 {
+		*size = min(int(n), maxPage)
+	}
+	return nil
+}
+
+// binding is what a page token is for: another listener, place or card size makes another Home.
+func (q *query) binding(user, shelf string) string {
+	return user + "\x00" + shelf + "\x00" + q.market + "\x00" + q.locale + "\x00" + q.platform
+}

@@ -1,0 +1,167 @@
+// Package rowcache keeps listeners' rows in memory in front of the store: a listener who comes back within seconds
+// costs no read, many at once cost one, and a store that is away leaves everybody the row that was last seen.
+package rowcache
+
+import (
+	"context"
+	"fmt"
+	"hash/maphash"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/maypok86/otter/v2" // bounded by weight, with an eviction policy that scans don't spoil
+	"golang.org/x/sync/singleflight"
+
+	"homefeed/shelves/store"
+)
+
+// Store is what a Cache stands in front of: a store.Store that somebody else closes.
+type Store interface {
+	Read(ctx context.Context, key store.Key, versions int) (store.Row, error)
+	Write(ctx context.Context, key store.Key, cells ...store.Cell) error
+	Delete(ctx context.Context, key store.Key, at time.Time) error
+}
+
+// Options bound a Cache. Zero fields take the defaults named there.
+type Options struct {
+	// Age is for how long a row is taken as it was read; 0 means 2 s. Writes through the Cache are seen at once.
+	Age time.Duration
+	// Keep is for how long a row stands in while the store is away; 0 means 10 min.
+	Keep time.Duration
+	// Bytes is about how much memory the rows take; 0 means 256 MiB.
+	Bytes uint64
+	// Timeout is the deadline of a read of the store, which goes on when the one who asked for it has left, because
+	// others may wait for it; 0 means 300 ms.
+	Timeout time.Duration
+	Now     func() time.Time // nil: time.Now
+}
+
+// Cache is a store with memory. It is safe for concurrent use.
+type Cache struct {
+	store   Store
+	options Options
+	rows    *otter.Cache[store.Key, entry]
+	flights singleflight.Group
+	seed    maphash.Seed
+	// writes counts the writes to the keys of a slot, so that a read from before one is not kept after it.
+	writes [256]atomic.Uint64
+}
+
+type entry struct {
+	row store.Row
+	at  time.Time
+}
+
+// New makes a Cache in front of s.
+func New(s Store, o Options) (*Cache, error) {
+	if o.Age <= 0 {
+		o.Age = 2 * time.Second
+	}
+	if o.Keep <= 0 {
+		o.Keep = 10 * time.Minute
+	}
+	if o.Bytes == 0 {
+		o.Bytes = 256 << 20
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = 300 * time.Millisecond
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	c := &Cache{store: s, options: o, seed: maphash.MakeSeed()}
+	var err error
+	c.rows, err = otter.New(&otter.Options[store.Key, entry]{
+		MaximumWeight:    o.Bytes,
+		Weigher:          weigh,
+		ExpiryCalculator: otter.ExpiryWriting[store.Key, entry](o.Keep),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making row cache: %w", err)
+	}
+	return c, nil
+}
+
+// overhead is about what an entry takes besides its cells' data.
+const overhead = 512
+
+func weigh(key store.Key, e entry) uint32 {
+	n := overhead + len(key)
+	for _, c := range e.row.Cells {
+		n += 64 + len(c.Shelf) + len(c.Data)
+	}
+	return uint32(n)
+}
+
+// Read is store.Store's, but that the row is shared: nobody may change it. When the store fails, the row is the one
+// last seen, if any, and comes with the store's error. More than one version, and rows of markets, are not kept.
+func (c *Cache) Read(ctx context.Context, key store.Key, versions int) (store.Row, error) {
+	if versions != 1 || !strings.HasPrefix(string(key), "u#") {
+		return c.store.Read(ctx, key, versions)
+	}
+	kept, known := c.rows.GetIfPresent(key)
+	if known && c.options.Now().Sub(kept.at) <= c.options.Age {
+		return kept.row, nil
+	}
+	flight := c.flights.DoChan(string(key), func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.options.Timeout)
+		defer cancel()
+		return c.load(ctx, key)
+	})
+	select {
+	case done := <-flight:
+		if done.Err != nil {
+			return kept.row, done.Err
+		}
+		return done.Val.(store.Row), nil
+	case <-ctx.Done():
+		return kept.row, fmt.Errorf("reading row: %w", ctx.Err())
+	}
+}
+
+func (c *Cache) load(ctx context.Context, key store.Key) (row store.Row, err error) {
+	defer func() { // else singleflight ends the process
+		if p := recover(); p != nil {
+			err = fmt.Errorf("reading row: panic: %v", p)
+		}
+	}()
+	writes := c.slot(key)
+	before, at := writes.Load(), c.options.Now()
+	if row, err = c.store.Read(ctx, key, 1); err != nil {
+		return row, err
+	}
+	c.rows.Compute(key, func(old entry, found bool) (entry, otter.ComputeOp) {
+		if writes.Load() != before || found && old.at.After(at) {
+			return old, otter.CancelOp
+		}
+		return entry{row, at}, otter.WriteOp
+	})
+	return row, nil
+}
+
+// Write is store.Store's. Whatever became of it, the next Read asks the store.
+func (c *Cache) Write(ctx context.Context, key store.Key, cells ...store.Cell) error {
+	defer c.forget(key)
+	return c.store.Write(ctx, key, cells...)
+}
+
+// Delete is store.Store's, and as Write.
+func (c *Cache) Delete(ctx context.Context, key store.Key, at time.Time) error {
+	defer c.forget(key)
+	return c.store.Delete(ctx, key, at)
+}
+
+// forget drops the row and whatever a read that is under way will bring.
+func (c *Cache) forget(key store.Key) {
+	c.slot(key).Add(1)
+	c.flights.Forget(string(key))
+	c.rows.Invalidate(key)
+}
+
+func (c *Cache) slot(key store.Key) *atomic.Uint64 {
+	return &c.writes[maphash.String(c.seed, string(key))%uint64(len(c.writes))]
+}
+
+// Close ends the cache's own upkeep; the store stays open. The cache may still be used.
+func (c *Cache) Close() { c.rows.StopAllGoroutines() }
