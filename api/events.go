@@ -14,9 +14,11 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"homefeed/api/apierror"
+	"homefeed/api/home"
 	"homefeed/api/identity"
 	"homefeed/api/intake"
 	"homefeed/pipeline/eventpb"
+	"homefeed/shelves/store"
 )
 
 // maxBody is the largest body of POST /v1/events.
@@ -42,7 +44,7 @@ func (a *API) events(w http.ResponseWriter, r *http.Request, who identity.Identi
 	if err != nil {
 		return err
 	}
-	reader := intake.Reader{User: who.User, Now: a.now()}
+	reader := intake.Reader{User: who.User, Now: a.now(), Open: a.tokens.Open}
 	read := reader.JSON
 	if isProtobuf(contentType) {
 		read = reader.Protobuf
@@ -58,9 +60,58 @@ func (a *API) events(w http.ResponseWriter, r *http.Request, who identity.Identi
 		return apierror.Unavailable("BUS_UNAVAILABLE",
 			"the events could not be stored; none of them is accepted, send all of them again", 2*time.Second, err)
 	}
-	a.metrics.events(batch, true)
 	a.recovered("publish")
+	if err := a.hide(r.Context(), who.User, batch); err != nil {
+		a.metrics.events(batch, false)
+		return err
+	}
+	a.metrics.events(batch, true)
 	return writeResults(w, r, batch)
+}
+
+// maxHidden is how much of it a listener may hide: it is read with every Home.
+const maxHidden = 500
+
+// hide stores what the listener hid, in the row that Home is made of: the next one is without it. Each thing has a
+// column of its own, so nothing is read to add one, but to see that there is room.
+func (a *API) hide(ctx context.Context, user string, batch *intake.Batch) error {
+	var cells []store.Cell
+	for _, f := range batch.Feedback {
+		if f.Hide == "" {
+			continue
+		}
+		c := store.Cell{Shelf: home.HiddenColumn(f.Hide), AsOf: a.now().UTC().Truncate(time.Millisecond)}
+		if !f.Undo {
+			c.Data = []byte(f.Hide)
+		}
+		cells = append(cells, c)
+	}
+	if len(cells) == 0 {
+		return nil
+	}
+	key, err := userKey(user)
+	if err != nil {
+		return err
+	}
+	row, err := a.readRow(ctx, key, 1)
+	if err == nil && home.HiddenOf(row).Len()+len(cells) > maxHidden {
+		return &apierror.Error{
+			Code: code.Code_RESOURCE_EXHAUSTED, Reason: "HIDDEN_FULL",
+			Message: fmt.Sprintf("a listener may hide %d tracks and artists; show some again first", maxHidden),
+		}
+	}
+	if err == nil {
+		ctx, cancel := context.WithTimeout(ctx, a.limits.PublishTimeout)
+		defer cancel()
+		err = a.rows.Write(ctx, key, cells...)
+	}
+	if err != nil {
+		a.degraded("hide", err)
+		return apierror.Unavailable("STORE_UNAVAILABLE",
+			"what is hidden could not be stored; send all of the events again", 2*time.Second, err)
+	}
+	a.recovered("hide")
+	return nil
 }
 
 // publish returns nil once all good events are durable.

@@ -116,7 +116,10 @@ func (s *rows) putBytes(key store.Key, c store.Cell) {
 		s.rows = map[store.Key]store.Row{}
 	}
 	row := s.rows[key]
-	row.Cells = append(slices.Clone(row.Cells), c)
+	row.Cells = slices.DeleteFunc(slices.Clone(row.Cells), func(old store.Cell) bool {
+		return old.Shelf == c.Shelf && old.AsOf.Equal(c.AsOf)
+	})
+	row.Cells = append(row.Cells, c)
 	slices.SortStableFunc(row.Cells, func(a, b store.Cell) int {
 		return cmp.Or(strings.Compare(a.Shelf, b.Shelf), b.AsOf.Compare(a.AsOf))
 	})

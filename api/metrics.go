@@ -17,6 +17,7 @@ type metrics struct {
 	ages      *prometheus.HistogramVec // shelf
 	accepted  *prometheus.CounterVec   // kind
 	rejected  *prometheus.CounterVec   // kind, reason
+	feedback  *prometheus.CounterVec   // shelf, what was done
 	failures  *prometheus.CounterVec   // of what: row, market, publish, cell, panic
 }
 
@@ -40,12 +41,13 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		}, []string{"shelf"}),
 		accepted: counter("events_accepted_total", "Events published, by kind.", "kind"),
 		rejected: counter("events_rejected_total", "Events refused, by kind and the field that was wrong.", "kind", "reason"),
+		feedback: counter("card_feedback_total", "What listeners did to cards, by shelf: seen, tapped or hidden.", "shelf", "action"),
 		failures: counter("failures_total", "What failed without or before its answer, by what.", "what"),
 	}
 	if reg == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.durations, m.shelves, m.ages, m.accepted, m.rejected, m.failures} {
+	for _, c := range []prometheus.Collector{m.requests, m.durations, m.shelves, m.ages, m.accepted, m.rejected, m.feedback, m.failures} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}
@@ -89,6 +91,9 @@ func (m *metrics) events(b *intake.Batch, published bool) {
 	}
 	if !published {
 		return
+	}
+	for _, f := range b.Feedback {
+		m.feedback.WithLabelValues(f.Card.Shelf, f.Kind).Inc()
 	}
 	for _, t := range b.Topics {
 		m.accepted.WithLabelValues(t.Kind.String()).Add(float64(len(t.Messages)))

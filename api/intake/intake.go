@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
+	"homefeed/api/cardtoken"
 	"homefeed/pipeline/bus"
 	"homefeed/pipeline/event"
 	"homefeed/pipeline/eventpb"
@@ -31,8 +32,12 @@ type Batch struct {
 	Topics [len(event.Kinds)]Topic
 	// Results has one result an event, in the request's order.
 	Results []*eventpb.EventResult
+	// Feedback is what happened to cards, in the request's order.
+	Feedback []Feedback
 	// Rejected has the bad ones, for counting.
 	Rejected []Rejected
+
+	hidden int // among Feedback
 }
 
 // Topic is the good events of one kind.
@@ -43,7 +48,7 @@ type Topic struct {
 
 // Rejected is one bad event without anything that its sender wrote, fit for a metric's labels.
 type Rejected struct {
-	Kind   string // an event.Kind's, or "unknown"
+	Kind   string // an event.Kind's, a Feedback's, or "unknown"
 	Reason string // the field that was wrong, or "encoding"
 }
 
@@ -54,6 +59,8 @@ type Reader struct {
 	User string
 	// Now is what events' times are checked against.
 	Now time.Time
+	// Open reads the context token of a card. nil: events about cards are refused.
+	Open func(user, uri, context string) (cardtoken.Card, error)
 }
 
 // Protobuf reads an encoded WriteEventsRequest. The messages share body's memory. The error is about the body as
@@ -97,6 +104,10 @@ func (r Reader) Protobuf(body []byte) (*Batch, error) {
 			b.reject("", event.Event{}, &event.FieldError{Want: "want a UserEvent in protobuf"})
 			continue
 		}
+		if isFeedback(&m) {
+			r.feedback(b, &m)
+			continue
+		}
 		e := event.FromProto(&m)
 		if err := r.check(&e); err != nil {
 			b.reject(m.GetId(), e, err)
@@ -134,6 +145,10 @@ func (r Reader) JSON(body []byte) (*Batch, error) {
 			b.reject(idOf(raw), event.Event{}, &event.FieldError{Want: "want a UserEvent in JSON: " + why})
 			continue
 		}
+		if isFeedback(&m) {
+			r.feedback(b, &m)
+			continue
+		}
 		e := event.FromProto(&m)
 		if err := r.check(&e); err != nil {
 			b.reject(m.GetId(), e, err)
@@ -154,7 +169,7 @@ func (r Reader) JSON(body []byte) (*Batch, error) {
 func (r Reader) check(e *event.Event) error {
 	if r.User != "" {
 		if e.User != "" && e.User != r.User {
-			return &event.FieldError{Field: "user", Want: "want nothing or the listener of the token"}
+			return errOtherUser
 		}
 		e.User = r.User
 	}
@@ -163,8 +178,9 @@ func (r Reader) check(e *event.Event) error {
 
 // Errors of a whole body.
 var (
-	errCount = fmt.Errorf("events: want 1 to %d", MaxEvents)
-	errSize  = &event.FieldError{Want: fmt.Sprintf("want an event of at most %d bytes", MaxEvent)}
+	errCount     = fmt.Errorf("events: want 1 to %d", MaxEvents)
+	errOtherUser = &event.FieldError{Field: "user", Want: "want nothing or the listener of the token"}
+	errSize      = &event.FieldError{Want: fmt.Sprintf("want an event of at most %d bytes", MaxEvent)}
 )
 
 func newBatch(n int) (*Batch, error) {
@@ -188,17 +204,22 @@ func (b *Batch) accept(e event.Event, data []byte) {
 }
 
 func (b *Batch) reject(id string, e event.Event, err error) {
+	kind := "unknown"
+	if e.Kind.Topic() != "" {
+		kind = e.Kind.String()
+	}
+	b.rejectAs(kind, id, err)
+}
+
+func (b *Batch) rejectAs(kind, id string, err error) {
 	result := &eventpb.EventResult{Id: strings.ToValidUTF8(id, "\uFFFD"), Error: err.Error()}
-	why := Rejected{Kind: "unknown", Reason: "encoding"}
+	why := Rejected{Kind: kind, Reason: "encoding"}
 	var field *event.FieldError
 	if errors.As(err, &field) {
 		result.Field, result.Error = field.Field, strings.ToValidUTF8(field.Want, "\uFFFD")
 		if field.Field != "" {
 			why.Reason = field.Field
 		}
-	}
-	if e.Kind.Topic() != "" {
-		why.Kind = e.Kind.String()
 	}
 	b.Results = append(b.Results, result)
 	b.Rejected = append(b.Rejected, why)

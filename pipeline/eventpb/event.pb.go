@@ -35,13 +35,17 @@ type UserEvent struct {
 	Time *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
 	// Where it happened, an ISO 3166-1 alpha-2 code; empty when unknown.
 	Market string `protobuf:"bytes,4,opt,name=market,proto3" json:"market,omitempty"`
-	// What happened. The topic carries one kind only.
+	// What happened. The topic carries one kind only. What a listener did to a card travels on no topic: the API counts
+	// it, and remembers what is hidden.
 	//
 	// Types that are valid to be assigned to Action:
 	//
 	//	*UserEvent_SongPlayed
 	//	*UserEvent_ArtistFollowed
 	//	*UserEvent_SongHearted
+	//	*UserEvent_CardSeen
+	//	*UserEvent_CardTapped
+	//	*UserEvent_CardHidden
 	Action        isUserEvent_Action `protobuf_oneof:"action"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -139,6 +143,33 @@ func (x *UserEvent) GetSongHearted() *SongHearted {
 	return nil
 }
 
+func (x *UserEvent) GetCardSeen() *CardSeen {
+	if x != nil {
+		if x, ok := x.Action.(*UserEvent_CardSeen); ok {
+			return x.CardSeen
+		}
+	}
+	return nil
+}
+
+func (x *UserEvent) GetCardTapped() *CardTapped {
+	if x != nil {
+		if x, ok := x.Action.(*UserEvent_CardTapped); ok {
+			return x.CardTapped
+		}
+	}
+	return nil
+}
+
+func (x *UserEvent) GetCardHidden() *CardHidden {
+	if x != nil {
+		if x, ok := x.Action.(*UserEvent_CardHidden); ok {
+			return x.CardHidden
+		}
+	}
+	return nil
+}
+
 type isUserEvent_Action interface {
 	isUserEvent_Action()
 }
@@ -155,11 +186,29 @@ type UserEvent_SongHearted struct {
 	SongHearted *SongHearted `protobuf:"bytes,7,opt,name=song_hearted,json=songHearted,proto3,oneof"`
 }
 
+type UserEvent_CardSeen struct {
+	CardSeen *CardSeen `protobuf:"bytes,8,opt,name=card_seen,json=cardSeen,proto3,oneof"`
+}
+
+type UserEvent_CardTapped struct {
+	CardTapped *CardTapped `protobuf:"bytes,9,opt,name=card_tapped,json=cardTapped,proto3,oneof"`
+}
+
+type UserEvent_CardHidden struct {
+	CardHidden *CardHidden `protobuf:"bytes,10,opt,name=card_hidden,json=cardHidden,proto3,oneof"`
+}
+
 func (*UserEvent_SongPlayed) isUserEvent_Action() {}
 
 func (*UserEvent_ArtistFollowed) isUserEvent_Action() {}
 
 func (*UserEvent_SongHearted) isUserEvent_Action() {}
+
+func (*UserEvent_CardSeen) isUserEvent_Action() {}
+
+func (*UserEvent_CardTapped) isUserEvent_Action() {}
+
+func (*UserEvent_CardHidden) isUserEvent_Action() {}
 
 // SongPlayed says that a track was played.
 type SongPlayed struct {
@@ -299,6 +348,184 @@ func (x *SongHearted) GetTrack() string {
 	return ""
 }
 
+// CardSeen says that a card of Home was on the screen.
+type CardSeen struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The card's uri and context, as Home had them.
+	Uri           string `protobuf:"bytes,1,opt,name=uri,proto3" json:"uri,omitempty"`
+	Context       string `protobuf:"bytes,2,opt,name=context,proto3" json:"context,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CardSeen) Reset() {
+	*x = CardSeen{}
+	mi := &file_pipeline_eventpb_event_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CardSeen) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CardSeen) ProtoMessage() {}
+
+func (x *CardSeen) ProtoReflect() protoreflect.Message {
+	mi := &file_pipeline_eventpb_event_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CardSeen.ProtoReflect.Descriptor instead.
+func (*CardSeen) Descriptor() ([]byte, []int) {
+	return file_pipeline_eventpb_event_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *CardSeen) GetUri() string {
+	if x != nil {
+		return x.Uri
+	}
+	return ""
+}
+
+func (x *CardSeen) GetContext() string {
+	if x != nil {
+		return x.Context
+	}
+	return ""
+}
+
+// CardTapped says that a card of Home was tapped.
+type CardTapped struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Uri           string                 `protobuf:"bytes,1,opt,name=uri,proto3" json:"uri,omitempty"`
+	Context       string                 `protobuf:"bytes,2,opt,name=context,proto3" json:"context,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CardTapped) Reset() {
+	*x = CardTapped{}
+	mi := &file_pipeline_eventpb_event_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CardTapped) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CardTapped) ProtoMessage() {}
+
+func (x *CardTapped) ProtoReflect() protoreflect.Message {
+	mi := &file_pipeline_eventpb_event_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CardTapped.ProtoReflect.Descriptor instead.
+func (*CardTapped) Descriptor() ([]byte, []int) {
+	return file_pipeline_eventpb_event_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *CardTapped) GetUri() string {
+	if x != nil {
+		return x.Uri
+	}
+	return ""
+}
+
+func (x *CardTapped) GetContext() string {
+	if x != nil {
+		return x.Context
+	}
+	return ""
+}
+
+// CardHidden says that the listener wants less of this: it leaves Home with the next read and stays away.
+type CardHidden struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Uri     string                 `protobuf:"bytes,1,opt,name=uri,proto3" json:"uri,omitempty"`
+	Context string                 `protobuf:"bytes,2,opt,name=context,proto3" json:"context,omitempty"`
+	// The card's artist, to hide the artist and all of their tracks. Empty: the card alone.
+	Artist string `protobuf:"bytes,3,opt,name=artist,proto3" json:"artist,omitempty"`
+	// Show it again.
+	Undo          bool `protobuf:"varint,4,opt,name=undo,proto3" json:"undo,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CardHidden) Reset() {
+	*x = CardHidden{}
+	mi := &file_pipeline_eventpb_event_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CardHidden) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CardHidden) ProtoMessage() {}
+
+func (x *CardHidden) ProtoReflect() protoreflect.Message {
+	mi := &file_pipeline_eventpb_event_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CardHidden.ProtoReflect.Descriptor instead.
+func (*CardHidden) Descriptor() ([]byte, []int) {
+	return file_pipeline_eventpb_event_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *CardHidden) GetUri() string {
+	if x != nil {
+		return x.Uri
+	}
+	return ""
+}
+
+func (x *CardHidden) GetContext() string {
+	if x != nil {
+		return x.Context
+	}
+	return ""
+}
+
+func (x *CardHidden) GetArtist() string {
+	if x != nil {
+		return x.Artist
+	}
+	return ""
+}
+
+func (x *CardHidden) GetUndo() bool {
+	if x != nil {
+		return x.Undo
+	}
+	return false
+}
+
 // WriteEventsRequest is the body of POST /v1/events.
 type WriteEventsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -310,7 +537,7 @@ type WriteEventsRequest struct {
 
 func (x *WriteEventsRequest) Reset() {
 	*x = WriteEventsRequest{}
-	mi := &file_pipeline_eventpb_event_proto_msgTypes[4]
+	mi := &file_pipeline_eventpb_event_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -322,7 +549,7 @@ func (x *WriteEventsRequest) String() string {
 func (*WriteEventsRequest) ProtoMessage() {}
 
 func (x *WriteEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pipeline_eventpb_event_proto_msgTypes[4]
+	mi := &file_pipeline_eventpb_event_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -335,7 +562,7 @@ func (x *WriteEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteEventsRequest.ProtoReflect.Descriptor instead.
 func (*WriteEventsRequest) Descriptor() ([]byte, []int) {
-	return file_pipeline_eventpb_event_proto_rawDescGZIP(), []int{4}
+	return file_pipeline_eventpb_event_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *WriteEventsRequest) GetEvents() []*UserEvent {
@@ -355,7 +582,7 @@ type WriteEventsResponse struct {
 
 func (x *WriteEventsResponse) Reset() {
 	*x = WriteEventsResponse{}
-	mi := &file_pipeline_eventpb_event_proto_msgTypes[5]
+	mi := &file_pipeline_eventpb_event_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -367,7 +594,7 @@ func (x *WriteEventsResponse) String() string {
 func (*WriteEventsResponse) ProtoMessage() {}
 
 func (x *WriteEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pipeline_eventpb_event_proto_msgTypes[5]
+	mi := &file_pipeline_eventpb_event_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -380,7 +607,7 @@ func (x *WriteEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteEventsResponse.ProtoReflect.Descriptor instead.
 func (*WriteEventsResponse) Descriptor() ([]byte, []int) {
-	return file_pipeline_eventpb_event_proto_rawDescGZIP(), []int{5}
+	return file_pipeline_eventpb_event_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *WriteEventsResponse) GetResults() []*EventResult {
@@ -405,7 +632,7 @@ type EventResult struct {
 
 func (x *EventResult) Reset() {
 	*x = EventResult{}
-	mi := &file_pipeline_eventpb_event_proto_msgTypes[6]
+	mi := &file_pipeline_eventpb_event_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -417,7 +644,7 @@ func (x *EventResult) String() string {
 func (*EventResult) ProtoMessage() {}
 
 func (x *EventResult) ProtoReflect() protoreflect.Message {
-	mi := &file_pipeline_eventpb_event_proto_msgTypes[6]
+	mi := &file_pipeline_eventpb_event_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -430,7 +657,7 @@ func (x *EventResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventResult.ProtoReflect.Descriptor instead.
 func (*EventResult) Descriptor() ([]byte, []int) {
-	return file_pipeline_eventpb_event_proto_rawDescGZIP(), []int{6}
+	return file_pipeline_eventpb_event_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *EventResult) GetId() string {
@@ -470,7 +697,7 @@ type DeadLetter struct {
 
 func (x *DeadLetter) Reset() {
 	*x = DeadLetter{}
-	mi := &file_pipeline_eventpb_event_proto_msgTypes[7]
+	mi := &file_pipeline_eventpb_event_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -482,7 +709,7 @@ func (x *DeadLetter) String() string {
 func (*DeadLetter) ProtoMessage() {}
 
 func (x *DeadLetter) ProtoReflect() protoreflect.Message {
-	mi := &file_pipeline_eventpb_event_proto_msgTypes[7]
+	mi := &file_pipeline_eventpb_event_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -495,7 +722,7 @@ func (x *DeadLetter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
 func (*DeadLetter) Descriptor() ([]byte, []int) {
-	return file_pipeline_eventpb_event_proto_rawDescGZIP(), []int{7}
+	return file_pipeline_eventpb_event_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *DeadLetter) GetTopic() string {
@@ -544,7 +771,7 @@ var File_pipeline_eventpb_event_proto protoreflect.FileDescriptor
 
 const file_pipeline_eventpb_event_proto_rawDesc = "" +
 	"\n" +
-	"\x1cpipeline/eventpb/event.proto\x12\x11homefeed.event.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd6\x02\n" +
+	"\x1cpipeline/eventpb/event.proto\x12\x11homefeed.event.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x96\x04\n" +
 	"\tUserEvent\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04user\x18\x02 \x01(\tR\x04user\x12.\n" +
@@ -553,7 +780,13 @@ const file_pipeline_eventpb_event_proto_rawDesc = "" +
 	"\vsong_played\x18\x05 \x01(\v2\x1d.homefeed.event.v1.SongPlayedH\x00R\n" +
 	"songPlayed\x12L\n" +
 	"\x0fartist_followed\x18\x06 \x01(\v2!.homefeed.event.v1.ArtistFollowedH\x00R\x0eartistFollowed\x12C\n" +
-	"\fsong_hearted\x18\a \x01(\v2\x1e.homefeed.event.v1.SongHeartedH\x00R\vsongHeartedB\b\n" +
+	"\fsong_hearted\x18\a \x01(\v2\x1e.homefeed.event.v1.SongHeartedH\x00R\vsongHearted\x12:\n" +
+	"\tcard_seen\x18\b \x01(\v2\x1b.homefeed.event.v1.CardSeenH\x00R\bcardSeen\x12@\n" +
+	"\vcard_tapped\x18\t \x01(\v2\x1d.homefeed.event.v1.CardTappedH\x00R\n" +
+	"cardTapped\x12@\n" +
+	"\vcard_hidden\x18\n" +
+	" \x01(\v2\x1d.homefeed.event.v1.CardHiddenH\x00R\n" +
+	"cardHiddenB\b\n" +
 	"\x06action\"\"\n" +
 	"\n" +
 	"SongPlayed\x12\x14\n" +
@@ -561,7 +794,20 @@ const file_pipeline_eventpb_event_proto_rawDesc = "" +
 	"\x0eArtistFollowed\x12\x16\n" +
 	"\x06artist\x18\x01 \x01(\tR\x06artist\"#\n" +
 	"\vSongHearted\x12\x14\n" +
-	"\x05track\x18\x01 \x01(\tR\x05track\"J\n" +
+	"\x05track\x18\x01 \x01(\tR\x05track\"6\n" +
+	"\bCardSeen\x12\x10\n" +
+	"\x03uri\x18\x01 \x01(\tR\x03uri\x12\x18\n" +
+	"\acontext\x18\x02 \x01(\tR\acontext\"8\n" +
+	"\n" +
+	"CardTapped\x12\x10\n" +
+	"\x03uri\x18\x01 \x01(\tR\x03uri\x12\x18\n" +
+	"\acontext\x18\x02 \x01(\tR\acontext\"d\n" +
+	"\n" +
+	"CardHidden\x12\x10\n" +
+	"\x03uri\x18\x01 \x01(\tR\x03uri\x12\x18\n" +
+	"\acontext\x18\x02 \x01(\tR\acontext\x12\x16\n" +
+	"\x06artist\x18\x03 \x01(\tR\x06artist\x12\x12\n" +
+	"\x04undo\x18\x04 \x01(\bR\x04undo\"J\n" +
 	"\x12WriteEventsRequest\x124\n" +
 	"\x06events\x18\x01 \x03(\v2\x1c.homefeed.event.v1.UserEventR\x06events\"O\n" +
 	"\x13WriteEventsResponse\x128\n" +
@@ -596,33 +842,39 @@ func file_pipeline_eventpb_event_proto_rawDescGZIP() []byte {
 	return file_pipeline_eventpb_event_proto_rawDescData
 }
 
-var file_pipeline_eventpb_event_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_pipeline_eventpb_event_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_pipeline_eventpb_event_proto_goTypes = []any{
 	(*UserEvent)(nil),             // 0: homefeed.event.v1.UserEvent
 	(*SongPlayed)(nil),            // 1: homefeed.event.v1.SongPlayed
 	(*ArtistFollowed)(nil),        // 2: homefeed.event.v1.ArtistFollowed
 	(*SongHearted)(nil),           // 3: homefeed.event.v1.SongHearted
-	(*WriteEventsRequest)(nil),    // 4: homefeed.event.v1.WriteEventsRequest
-	(*WriteEventsResponse)(nil),   // 5: homefeed.event.v1.WriteEventsResponse
-	(*EventResult)(nil),           // 6: homefeed.event.v1.EventResult
-	(*DeadLetter)(nil),            // 7: homefeed.event.v1.DeadLetter
-	nil,                           // 8: homefeed.event.v1.DeadLetter.AttributesEntry
-	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
+	(*CardSeen)(nil),              // 4: homefeed.event.v1.CardSeen
+	(*CardTapped)(nil),            // 5: homefeed.event.v1.CardTapped
+	(*CardHidden)(nil),            // 6: homefeed.event.v1.CardHidden
+	(*WriteEventsRequest)(nil),    // 7: homefeed.event.v1.WriteEventsRequest
+	(*WriteEventsResponse)(nil),   // 8: homefeed.event.v1.WriteEventsResponse
+	(*EventResult)(nil),           // 9: homefeed.event.v1.EventResult
+	(*DeadLetter)(nil),            // 10: homefeed.event.v1.DeadLetter
+	nil,                           // 11: homefeed.event.v1.DeadLetter.AttributesEntry
+	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
 }
 var file_pipeline_eventpb_event_proto_depIdxs = []int32{
-	9, // 0: homefeed.event.v1.UserEvent.time:type_name -> google.protobuf.Timestamp
-	1, // 1: homefeed.event.v1.UserEvent.song_played:type_name -> homefeed.event.v1.SongPlayed
-	2, // 2: homefeed.event.v1.UserEvent.artist_followed:type_name -> homefeed.event.v1.ArtistFollowed
-	3, // 3: homefeed.event.v1.UserEvent.song_hearted:type_name -> homefeed.event.v1.SongHearted
-	0, // 4: homefeed.event.v1.WriteEventsRequest.events:type_name -> homefeed.event.v1.UserEvent
-	6, // 5: homefeed.event.v1.WriteEventsResponse.results:type_name -> homefeed.event.v1.EventResult
-	8, // 6: homefeed.event.v1.DeadLetter.attributes:type_name -> homefeed.event.v1.DeadLetter.AttributesEntry
-	9, // 7: homefeed.event.v1.DeadLetter.time:type_name -> google.protobuf.Timestamp
-	8, // [8:8] is the sub-list for method output_type
-	8, // [8:8] is the sub-list for method input_type
-	8, // [8:8] is the sub-list for extension type_name
-	8, // [8:8] is the sub-list for extension extendee
-	0, // [0:8] is the sub-list for field type_name
+	12, // 0: homefeed.event.v1.UserEvent.time:type_name -> google.protobuf.Timestamp
+	1,  // 1: homefeed.event.v1.UserEvent.song_played:type_name -> homefeed.event.v1.SongPlayed
+	2,  // 2: homefeed.event.v1.UserEvent.artist_followed:type_name -> homefeed.event.v1.ArtistFollowed
+	3,  // 3: homefeed.event.v1.UserEvent.song_hearted:type_name -> homefeed.event.v1.SongHearted
+	4,  // 4: homefeed.event.v1.UserEvent.card_seen:type_name -> homefeed.event.v1.CardSeen
+	5,  // 5: homefeed.event.v1.UserEvent.card_tapped:type_name -> homefeed.event.v1.CardTapped
+	6,  // 6: homefeed.event.v1.UserEvent.card_hidden:type_name -> homefeed.event.v1.CardHidden
+	0,  // 7: homefeed.event.v1.WriteEventsRequest.events:type_name -> homefeed.event.v1.UserEvent
+	9,  // 8: homefeed.event.v1.WriteEventsResponse.results:type_name -> homefeed.event.v1.EventResult
+	11, // 9: homefeed.event.v1.DeadLetter.attributes:type_name -> homefeed.event.v1.DeadLetter.AttributesEntry
+	12, // 10: homefeed.event.v1.DeadLetter.time:type_name -> google.protobuf.Timestamp
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_pipeline_eventpb_event_proto_init() }
@@ -634,6 +886,9 @@ func file_pipeline_eventpb_event_proto_init() {
 		(*UserEvent_SongPlayed)(nil),
 		(*UserEvent_ArtistFollowed)(nil),
 		(*UserEvent_SongHearted)(nil),
+		(*UserEvent_CardSeen)(nil),
+		(*UserEvent_CardTapped)(nil),
+		(*UserEvent_CardHidden)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -641,7 +896,7 @@ func file_pipeline_eventpb_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pipeline_eventpb_event_proto_rawDesc), len(file_pipeline_eventpb_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
