@@ -60,6 +60,11 @@ type Limits struct {
 	PublishTimeout time.Duration // of one batch; 0 means 5 s
 	// MarketAge is after how long a market's row is read again, in the background; 0 means 2 s.
 	MarketAge time.Duration
+	// ListenerRate and ServiceRate are how many requests a second one caller may make for long; 0 means 20 and 200.
+	ListenerRate float64
+	ServiceRate  float64
+	// Burst is for how long of its rate a caller who was quiet may ask at once; 0 means 5 s.
+	Burst time.Duration
 	// HomeAge is for how long a client may show Home without asking again; 0 means 5 s.
 	HomeAge time.Duration
 	// AnswerBytes is about how much memory the Homes take that were sent last; 0 means 256 MiB.
@@ -80,10 +85,17 @@ func (l Limits) withDefaults() Limits {
 		{&l.PublishTimeout, 5 * time.Second},
 		{&l.MarketAge, 2 * time.Second},
 		{&l.HomeAge, 5 * time.Second},
+		{&l.Burst, 5 * time.Second},
 	} {
 		if *d.field <= 0 {
 			*d.field = d.value
 		}
+	}
+	if l.ListenerRate <= 0 {
+		l.ListenerRate = 20
+	}
+	if l.ServiceRate <= 0 {
+		l.ServiceRate = 200
 	}
 	if l.AnswerBytes == 0 {
 		l.AnswerBytes = 256 << 20
@@ -111,6 +123,7 @@ type API struct {
 	answers      *answers
 	tokens       *cardtoken.Tokens
 	pages        *pagetoken.Sealer
+	callers      *callers
 	intakes      chan struct{} // one a batch being handled
 	cacheControl string        // of Home
 	mux          *http.ServeMux
@@ -161,6 +174,9 @@ func New(c Config) (*API, error) {
 	if a.answers, err = newAnswers(a.limits.AnswerBytes, a.now); err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
+	if a.callers, err = newCallers(a.limits); err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
 	if c.OnDemand != nil {
 		if a.demand, err = ondemand.New(c.OnDemand, a.limits.OnDemand); err != nil {
 			return nil, fmt.Errorf("api: %w", err)
@@ -200,6 +216,7 @@ func (a *API) Close() {
 		a.demand.Close()
 	}
 	a.answers.kept.StopAllGoroutines()
+	a.callers.buckets.StopAllGoroutines()
 }
 
 // Server is an http.Server for h with the limits that face the open network: 16 KiB of headers, 10 s to send them,

@@ -14,8 +14,9 @@ import (
 
 // The sizes of pages. Larger ones are taken as the most allowed, as AIP-158 has it.
 const (
-	maxPage     = 50
-	defaultSize = 20
+	maxPage      = 50
+	defaultSize  = 20
+	defaultCards = maxPage // of each shelf on Home: all that most shelves have
 )
 
 // query is what a request for Home asks for. It is comparable, so it can be a cache's key.
@@ -31,7 +32,7 @@ type query struct {
 
 // queryOf reads the parameters of a request for Home.
 func queryOf(r *http.Request) (query, error) {
-	q := query{size: defaultSize, cards: defaultSize}
+	q := query{size: defaultSize, cards: defaultCards}
 	if r.URL.RawQuery == "" {
 		return q, nil
 	}

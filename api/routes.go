@@ -78,6 +78,9 @@ func (a *API) newMux() *http.ServeMux {
 			if err != nil {
 				return a.unverified(err)
 			}
+			if err := a.callers.admit(who, a.now()); err != nil {
+				return err
+			}
 			if err := rt.may(who); err != nil {
 				return err
 			}

@@ -3,6 +3,7 @@ package page_test
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -111,6 +112,10 @@ func (s *stub) Read(_ context.Context, key store.Key, _ int) (store.Row, error) 
 	slices.SortFunc(row.Cells, func(a, b store.Cell) int { return cmp.Compare(a.Shelf, b.Shelf) })
 	return row, nil
 }
+
+// Write and Delete are what nobody does on the page.
+func (s *stub) Write(context.Context, store.Key, ...store.Cell) error { return errors.ErrUnsupported }
+func (s *stub) Delete(context.Context, store.Key, time.Time) error    { return errors.ErrUnsupported }
 
 func noCards(context.Context, *shelf.Request) ([]shelf.Card, error) { return nil, nil }
 

@@ -1,0 +1,57 @@
+package api
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+	"golang.org/x/time/rate"
+	"google.golang.org/genproto/googleapis/rpc/code"
+
+	"homefeed/api/apierror"
+	"homefeed/api/identity"
+)
+
+// callers bounds how often each caller may ask, so that one can't take what is there for all. A caller who was away for
+// long enough to have the whole burst again is forgotten, and nothing is lost by it.
+type callers struct {
+	buckets  *otter.Cache[string, *rate.Limiter]
+	listener rate.Limit
+	service  rate.Limit
+	burst    float64 // in seconds of the rate
+}
+
+// remembered is how many callers are told apart at once, at about 200 bytes each.
+const remembered = 200_000
+
+func newCallers(l Limits) (*callers, error) {
+	c := &callers{listener: rate.Limit(l.ListenerRate), service: rate.Limit(l.ServiceRate), burst: l.Burst.Seconds()}
+	var err error
+	c.buckets, err = otter.New(&otter.Options[string, *rate.Limiter]{
+		MaximumSize: remembered, ExpiryCalculator: otter.ExpiryAccessing[string, *rate.Limiter](l.Burst + time.Minute),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making limiter of callers: %w", err)
+	}
+	return c, nil
+}
+
+// admit is nil, or RESOURCE_EXHAUSTED with the time after which asking again is right. Services are told apart by
+// their roles, which is all that is known of them.
+func (c *callers) admit(who identity.Identity, now time.Time) error {
+	key, limit := who.User, c.listener
+	if who.Service {
+		key, limit = fmt.Sprint("#", who.Roles), c.service // no listener's id has a #
+	}
+	bucket, known := c.buckets.GetIfPresent(key)
+	if !known {
+		bucket, _ = c.buckets.SetIfAbsent(key, rate.NewLimiter(limit, max(int(float64(limit)*c.burst), 1)))
+	}
+	if bucket.AllowN(now, 1) {
+		return nil
+	}
+	return &apierror.Error{
+		Code: code.Code_RESOURCE_EXHAUSTED, Reason: "RATE_EXCEEDED", RetryAfter: time.Second,
+		Message: fmt.Sprintf("want at most %g requests a second", float64(limit)),
+	}
+}
