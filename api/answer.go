@@ -10,7 +10,6 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"homefeed/api/home"
-	"homefeed/shelves/shelfpb"
 	"homefeed/shelves/store"
 )
 
@@ -19,18 +18,12 @@ type answer struct {
 	body    []byte
 	form    form
 	etag    string
+	headers []header // of a 200
 	shelves []shownShelf
 	until   time.Time // when it would be another by itself; zero: never
 
 	origin origin // of what it was made of
 	sum    uint64
-}
-
-// shownShelf is a shelf for the metrics.
-type shownShelf struct {
-	name   string
-	status shelfpb.Status
-	asOf   time.Time
 }
 
 // origin tells whether two sources are the very same memory, which a cache of rows hands out again and again.
@@ -82,15 +75,16 @@ type answerKey struct {
 // answers keeps what was last sent to each listener, so that the same again costs neither work nor waiting.
 type answers struct {
 	kept *otter.Cache[answerKey, *answer]
+	off  bool // nothing is kept
 	now  func() time.Time
 }
 
 // keepAnswers is for how long after it was last sent.
 const keepAnswers = 10 * time.Minute
 
-func newAnswers(most uint64, now func() time.Time) (*answers, error) {
+func newAnswers(most int64, now func() time.Time) (*answers, error) {
 	kept, err := otter.New(&otter.Options[answerKey, *answer]{
-		MaximumWeight: most,
+		MaximumWeight: uint64(max(most, 1)),
 		// Twice the body, because an answer keeps the row alive that it was made of.
 		Weigher:          func(_ answerKey, a *answer) uint32 { return uint32(2*len(a.body) + 2<<10) },
 		ExpiryCalculator: otter.ExpiryAccessing[answerKey, *answer](keepAnswers),
@@ -98,7 +92,7 @@ func newAnswers(most uint64, now func() time.Time) (*answers, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making cache of answers: %w", err)
 	}
-	return &answers{kept, now}, nil
+	return &answers{kept, most < 0, now}, nil
 }
 
 // get is the kept answer when it says what src says now, else what make makes.
@@ -122,7 +116,9 @@ func (k *answers) get(key answerKey, cfg *home.Config, src home.Source, make fun
 	}
 	made.origin, made.sum = id, sum
 	made.etag = etagOf(sum, key, made.shelves)
-	k.kept.Set(key, made)
+	if !k.off {
+		k.kept.Set(key, made)
+	}
 	return made, nil
 }
 

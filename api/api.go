@@ -67,8 +67,8 @@ type Limits struct {
 	Burst time.Duration
 	// HomeAge is for how long a client may show Home without asking again; 0 means 5 s.
 	HomeAge time.Duration
-	// AnswerBytes is about how much memory the Homes take that were sent last; 0 means 256 MiB.
-	AnswerBytes uint64
+	// AnswerBytes is about how much memory the Homes take that were sent last; 0 means 256 MiB, below 0 none is kept.
+	AnswerBytes int64
 	OnDemand    ondemand.Options
 	// Intakes is how many batches of events are handled at once, each up to 1 MiB and what it decodes to; more
 	// are told to come again. 0 means 64.
@@ -125,7 +125,9 @@ type API struct {
 	pages        *pagetoken.Sealer
 	callers      *callers
 	intakes      chan struct{} // one a batch being handled
-	cacheControl string        // of Home
+	cacheControl []string      // of Home
+	vary         []string
+	peek         func(store.Key) (store.Row, bool) // what Rows has in memory; nil: it has none
 	mux          *http.ServeMux
 
 	mu   sync.Mutex
@@ -182,8 +184,14 @@ func New(c Config) (*API, error) {
 			return nil, fmt.Errorf("api: %w", err)
 		}
 	}
-	a.cacheControl = fmt.Sprintf("private, max-age=%d, stale-while-revalidate=%d, stale-if-error=%d",
-		int64(a.limits.HomeAge/time.Second), whileRevalidate, ifError)
+	a.cacheControl = []string{fmt.Sprintf("private, max-age=%d, stale-while-revalidate=%d, stale-if-error=%d",
+		int64(a.limits.HomeAge/time.Second), whileRevalidate, ifError)}
+	a.vary = []string{"Accept, Accept-Encoding, Authorization"}
+	if cache, ok := c.Rows.(interface {
+		Peek(store.Key) (store.Row, bool)
+	}); ok {
+		a.peek = cache.Peek
+	}
 	a.markets = marketcache.New(a.limits.MarketAge, a.now, a.readMarket)
 	a.mux = a.newMux()
 	return a, nil

@@ -1,8 +1,10 @@
 package api_test
 
 import (
+	"bufio"
+	"bytes"
 	"fmt"
-	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -14,11 +16,13 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"homefeed/api"
+	"homefeed/api/rowcache"
 	"homefeed/pipeline/event"
 	"homefeed/pipeline/eventpb"
 	"homefeed/shelves/shelf"
 	"homefeed/shelves/shelfpb"
 	"homefeed/shelves/store"
+	localstore "homefeed/shelves/store/local"
 )
 
 // wideHome is a listener's row of 12 shelves of 20 cards.
@@ -46,61 +50,180 @@ func wideHome(b *testing.B) (*rows, []*shelf.Shelf) {
 	return s, shelves
 }
 
-// BenchmarkHome compares Home with a server that has its bytes ready made, over the same kind of connection:
-// "constant" is the floor of net/http, "protobuf" is made from the row's bytes, "json" decodes and encodes.
-// "µs/request" is the elapsed time of client and server on one connection.
+// contender is a way to answer, and what to ask it.
+type contender struct {
+	name    string
+	handler http.Handler
+	headers []string // in pairs
+	status  int
+	floor   string // the contender that it is compared with
+
+	request []byte
+	conn    net.Conn
+	answers *bufio.Reader
+	took    time.Duration
+}
+
+// BenchmarkHome compares Home with servers that have the same bytes ready made. All take turns within one run, a few
+// requests at a time over one connection each, so that what else the machine does hits all of them alike. Metrics are
+// requests/s in percent of the floor's: "cached" with rows and answers in memory, "made" from rows in memory and
+// nothing kept, "store" from the local store on disk and nothing kept, "json" and "304" from memory. Token, limiter and
+// metrics are on for all but the floors.
 func BenchmarkHome(b *testing.B) {
+	contenders := homeContenders(b)
+	for _, c := range contenders {
+		c.dial(b)
+		for range 200 { // caches, buffers and the scheduler
+			c.ask(b)
+		}
+		c.took = 0
+	}
+	const turn = 25
+	for b.Loop() {
+		for _, c := range contenders {
+			for range turn {
+				c.ask(b)
+			}
+		}
+	}
+	took := map[string]time.Duration{}
+	for _, c := range contenders {
+		took[c.name] = c.took
+	}
+	for _, c := range contenders {
+		per := c.took.Seconds() * 1e6 / float64(b.N*turn)
+		b.ReportMetric(per, c.name+"-µs")
+		if c.floor != "" {
+			b.ReportMetric(100*took[c.floor].Seconds()/c.took.Seconds(), c.name+"-%")
+		}
+	}
+}
+
+func homeContenders(b *testing.B) []*contender {
+	const protobuf = "application/x-protobuf"
 	s, shelves := wideHome(b)
-	a := newAPI(b, api.Config{Rows: s, Shelves: shelves, Registerer: prometheus.NewRegistry()})
-	ready := call(a, "GET", "/v1/home", "listener:ann", "", "Accept", "application/x-protobuf").Body.Bytes()
-	constant := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/x-protobuf")
-		w.Header().Set("Content-Length", strconv.Itoa(len(ready)))
-		_, _ = w.Write(ready)
-	})
-	for _, c := range []struct {
-		name, accept string
-		handler      http.Handler
-	}{
-		{"constant", "application/x-protobuf", constant},
-		{"protobuf", "application/x-protobuf", a},
-		{"json", "application/json", a},
-	} {
-		b.Run(c.name, func(b *testing.B) {
-			server := httptest.NewServer(c.handler)
-			defer server.Close()
-			client := server.Client()
-			request, err := http.NewRequestWithContext(b.Context(), "GET", server.URL+"/v1/home", nil)
-			if err != nil {
-				b.Fatal(err)
+	limits := api.Limits{ListenerRate: 1e9}
+	cached, err := rowcache.New(s, rowcache.Options{Age: time.Hour})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(cached.Close)
+	withRows := func(rows api.Rows, answerBytes int64) *api.API {
+		l := limits
+		l.AnswerBytes = answerBytes
+		return newAPI(b, api.Config{Rows: rows, Shelves: shelves, Registerer: prometheus.NewRegistry(), Limits: l})
+	}
+	const none = -1 // answer is kept
+	all, made, disk := withRows(cached, 0), withRows(cached, none), withRows(onDisk(b, s), none)
+	ready := call(all, "GET", "/v1/home", "listener:ann", "", "Accept", protobuf)
+	readyJSON := call(all, "GET", "/v1/home", "listener:ann", "")
+	etag := ready.Header().Get("ETag")
+	constant := func(w *httptest.ResponseRecorder, status int) http.Handler {
+		body, kind := w.Body.Bytes(), w.Header().Get("Content-Type")
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if status == 304 {
+				w.WriteHeader(304)
+				return
 			}
-			request.Header.Set("Accept", c.accept)
-			request.Header.Set("Authorization", "Bearer listener:ann")
-			b.ReportAllocs()
-			for b.Loop() {
-				response, err := client.Do(request)
-				if err != nil {
-					b.Fatal(err)
-				}
-				n, err := io.Copy(io.Discard, response.Body)
-				response.Body.Close()
-				if err != nil || response.StatusCode != 200 || n == 0 {
-					b.Fatal(response.StatusCode, n, err)
-				}
-			}
-			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N), "µs/request")
+			w.Header().Set("Content-Type", kind)
+			w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+			_, _ = w.Write(body)
 		})
 	}
-	b.Run("handler", func(b *testing.B) { // without a connection: what homefeed's own code costs
-		r := httptest.NewRequest("GET", "/v1/home", nil)
-		r.Header.Set("Accept", "application/x-protobuf")
-		r.Header.Set("Authorization", "Bearer listener:ann")
-		b.ReportAllocs()
-		for b.Loop() {
-			w := discard{header: http.Header{}}
-			a.ServeHTTP(w, r)
+	return []*contender{
+		{name: "floor", handler: constant(ready, 200), headers: []string{"Accept", protobuf}, status: 200},
+		{name: "cached", handler: all, headers: []string{"Accept", protobuf}, status: 200, floor: "floor"},
+		{name: "made", handler: made, headers: []string{"Accept", protobuf}, status: 200, floor: "floor"},
+		{name: "store", handler: disk, headers: []string{"Accept", protobuf}, status: 200, floor: "floor"},
+		{name: "floor-json", handler: constant(readyJSON, 200), status: 200},
+		{name: "json", handler: all, status: 200, floor: "floor-json"},
+		{name: "floor-304", handler: constant(ready, 304), headers: []string{"Accept", protobuf, "If-None-Match", etag}, status: 304},
+		{name: "304", handler: all, headers: []string{"Accept", protobuf, "If-None-Match", etag}, status: 304, floor: "floor-304"},
+	}
+}
+
+// onDisk is the same rows in the local store.
+func onDisk(b *testing.B, s *rows) api.Rows {
+	b.Helper()
+	disk, err := localstore.Open(localstore.Config{Dir: b.TempDir()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = disk.Close() })
+	for key, row := range s.rows {
+		if err := disk.Write(b.Context(), key, row.Cells...); err != nil {
+			b.Fatal(err)
 		}
-	})
+	}
+	return disk
+}
+
+// dial starts the contender's server and connects. The client is as little as it can be, so that what is measured is
+// the server.
+func (c *contender) dial(b *testing.B) {
+	server := httptest.NewServer(c.handler)
+	b.Cleanup(server.Close)
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = conn.Close() })
+	c.conn, c.answers = conn, bufio.NewReaderSize(conn, 128<<10)
+	c.request = []byte("GET /v1/home HTTP/1.1\r\nHost: homefeed\r\nAuthorization: Bearer listener:ann\r\n")
+	for i := 0; i+1 < len(c.headers); i += 2 {
+		c.request = fmt.Appendf(c.request, "%s: %s\r\n", c.headers[i], c.headers[i+1])
+	}
+	c.request = append(c.request, "\r\n"...)
+}
+
+func (c *contender) ask(b *testing.B) {
+	began := time.Now()
+	if _, err := c.conn.Write(c.request); err != nil {
+		b.Fatal(err)
+	}
+	length, status := 0, 0
+	for {
+		line, err := c.answers.ReadSlice('\n')
+		if err != nil {
+			b.Fatal(err)
+		}
+		if len(line) == 2 {
+			break
+		}
+		if status == 0 {
+			status, _ = strconv.Atoi(string(line[9:12]))
+		}
+		if value, ok := bytes.CutPrefix(line, []byte("Content-Length: ")); ok {
+			length, _ = strconv.Atoi(string(bytes.TrimSpace(value)))
+		}
+	}
+	if _, err := c.answers.Discard(length); err != nil {
+		b.Fatal(err)
+	}
+	c.took += time.Since(began)
+	if status != c.status || (length > 0) != (status == 200) {
+		b.Fatalf("%s: status %d, %d bytes", c.name, status, length)
+	}
+}
+
+// BenchmarkHandler is what homefeed's own code costs, without a connection.
+func BenchmarkHandler(b *testing.B) {
+	for _, c := range homeContenders(b) {
+		if c.floor == "" {
+			continue
+		}
+		b.Run(c.name, func(b *testing.B) {
+			r := httptest.NewRequest("GET", "/v1/home", http.NoBody)
+			r.Header.Set("Authorization", "Bearer listener:ann")
+			for i := 0; i+1 < len(c.headers); i += 2 {
+				r.Header.Set(c.headers[i], c.headers[i+1])
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				c.handler.ServeHTTP(discard{header: http.Header{}}, r)
+			}
+		})
+	}
 }
 
 type discard struct{ header http.Header }

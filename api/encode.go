@@ -56,7 +56,7 @@ func (a *API) encodeAs(f form, make func(map[string]bool) ([]byte, *home.Home, e
 			if s.Rung.Broken != nil {
 				a.brokenCell(s.Name, s.Rung.Broken)
 			}
-			out.shelves = append(out.shelves, shownShelf{s.Name, s.Rung.Status, s.Rung.AsOf})
+			out.shelves = append(out.shelves, a.shown(s))
 		}
 		if !f.protobuf || f.basic {
 			m := message()
@@ -76,8 +76,22 @@ func (a *API) encodeAs(f form, make func(map[string]bool) ([]byte, *home.Home, e
 		if len(body) < minCompressed {
 			out.form.encoding = ""
 		}
+		out.headers = out.form.headers(len(out.body))
 		return out, nil
 	}
+}
+
+// headers describe a body of the form.
+func (f form) headers(length int) []header {
+	contentType := typeJSON
+	if f.protobuf {
+		contentType = typeProtobuf
+	}
+	h := []header{{"Content-Type", []string{contentType}}, {"Content-Length", []string{strconv.Itoa(length)}}}
+	if f.encoding != "" {
+		h = append(h, header{"Content-Encoding", []string{f.encoding}})
+	}
+	return h
 }
 
 // findBroken adds the shelves whose cards don't decode to broken, and reports whether there were any.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"time"
 
 	"homefeed/api/apierror"
@@ -157,13 +156,13 @@ func (a *API) userShelf(w http.ResponseWriter, r *http.Request, _ identity.Ident
 // write answers with Home, or with 304 to a client that has it. Where something was out of reach nobody may keep it.
 func (a *API) write(w http.ResponseWriter, r *http.Request, out *answer, degraded bool) {
 	h := w.Header()
-	h.Set("Vary", "Accept, Accept-Encoding, Authorization")
+	h["Vary"] = a.vary
 	if degraded {
 		h.Set("Cache-Control", "no-store")
 		writeAnswer(w, out)
 		return
 	}
-	h.Set("Cache-Control", a.cacheControl)
+	h["Cache-Control"] = a.cacheControl
 	if out.etag != "" {
 		h.Set("ETag", out.etag)
 		if matches(r.Header.Get("If-None-Match"), out.etag) {
@@ -174,23 +173,13 @@ func (a *API) write(w http.ResponseWriter, r *http.Request, out *answer, degrade
 	writeAnswer(w, out)
 }
 
+// writeAnswer drops errors of writing: the caller went away, and the answer was all there was to do for them.
 func writeAnswer(w http.ResponseWriter, out *answer) {
-	if out.form.encoding != "" {
-		w.Header().Set("Content-Encoding", out.form.encoding)
-	}
-	contentType := typeJSON
-	if out.form.protobuf {
-		contentType = typeProtobuf
-	}
-	writeBody(w, contentType, out.body)
-}
-
-// writeBody drops errors of writing: the caller went away, and the answer was all there was to do for them.
-func writeBody(w http.ResponseWriter, contentType string, body []byte) {
 	h := w.Header()
-	h.Set("Content-Type", contentType)
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	_, _ = w.Write(body)
+	for _, one := range out.headers {
+		h[one.name] = one.value
+	}
+	_, _ = w.Write(out.body)
 }
 
 // exact is a source of a shelf of the scope, or the error that says why there is none.

@@ -1,10 +1,13 @@
 package api
 
 import (
+	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"homefeed/api/home"
 	"homefeed/api/intake"
 	"homefeed/shelves/shelfpb"
 )
@@ -72,15 +75,28 @@ func (m *metrics) shelf(name string) shelfMetrics {
 	return s
 }
 
-// count notes on which rungs the shelves stand that are shown.
+// shownShelf is a shelf of an answer for the metrics.
+type shownShelf struct {
+	name   string
+	status shelfpb.Status
+	asOf   time.Time
+	shown  prometheus.Counter
+	age    prometheus.Observer
+}
+
+func (a *API) shown(s *home.Shelf) shownShelf {
+	m := a.perShelf[s.Name]
+	return shownShelf{s.Name, s.Rung.Status, s.Rung.AsOf, m.status[s.Rung.Status], m.age}
+}
+
+// count notes on which rungs the shelves stand that are sent.
 func (a *API) count(shelves []shownShelf) {
 	now := a.now()
 	for i := range shelves {
 		s := &shelves[i]
-		m := a.perShelf[s.name]
-		m.status[s.status].Inc()
+		s.shown.Inc()
 		if !s.asOf.IsZero() {
-			m.age.Observe(max(now.Sub(s.asOf), 0).Seconds())
+			s.age.Observe(max(now.Sub(s.asOf), 0).Seconds())
 		}
 	}
 }
@@ -100,7 +116,19 @@ func (m *metrics) events(b *intake.Batch, published bool) {
 	}
 }
 
-func (m *metrics) request(route string, code string, took time.Duration) {
-	m.requests.WithLabelValues(route, code).Inc()
-	m.durations.WithLabelValues(route).Observe(took.Seconds())
+// route returns what counts the requests of a route. The two answers of a Home are looked up once.
+func (m *metrics) route(name string) func(status int, took time.Duration) {
+	duration := m.durations.WithLabelValues(name)
+	ok, same := m.requests.WithLabelValues(name, "200"), m.requests.WithLabelValues(name, "304")
+	return func(status int, took time.Duration) {
+		duration.Observe(took.Seconds())
+		switch status {
+		case http.StatusOK:
+			ok.Inc()
+		case http.StatusNotModified:
+			same.Inc()
+		default:
+			m.requests.WithLabelValues(name, strconv.Itoa(status)).Inc()
+		}
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // Role is what a service may do.
@@ -28,6 +29,8 @@ type Identity struct {
 	User    string // the listener's id, valid by event.ValidUser; empty for a service
 	Service bool
 	Roles   []Role // a service's
+	// Until is when the token expires; zero: nobody knows, so it is verified every time.
+	Until time.Time
 }
 
 // Has reports whether the caller has the role or one that includes it.

@@ -100,8 +100,8 @@ func (c *Cache) Read(ctx context.Context, key store.Key, versions int) (store.Ro
 	if versions != 1 || !strings.HasPrefix(string(key), "u#") {
 		return c.store.Read(ctx, key, versions)
 	}
-	kept, known := c.rows.GetIfPresent(key)
-	if known && c.options.Now().Sub(kept.at) <= c.options.Age {
+	kept, young := c.peek(key)
+	if young {
 		return kept.row, nil
 	}
 	flight := c.flights.DoChan(string(key), func() (any, error) {
@@ -118,6 +118,17 @@ func (c *Cache) Read(ctx context.Context, key store.Key, versions int) (store.Ro
 	case <-ctx.Done():
 		return kept.row, fmt.Errorf("reading row: %w", ctx.Err())
 	}
+}
+
+// Peek is the row when Read(ctx, key, 1) would find it in memory.
+func (c *Cache) Peek(key store.Key) (row store.Row, ok bool) {
+	kept, ok := c.peek(key)
+	return kept.row, ok
+}
+
+func (c *Cache) peek(key store.Key) (kept entry, young bool) {
+	kept, known := c.rows.GetIfPresent(key)
+	return kept, known && c.options.Now().Sub(kept.at) <= c.options.Age
 }
 
 func (c *Cache) load(ctx context.Context, key store.Key) (row store.Row, err error) {

@@ -10,6 +10,7 @@ import (
 
 	"homefeed/api"
 	"homefeed/api/cardtoken"
+	"homefeed/api/identity"
 	"homefeed/api/identity/oidc"
 	"homefeed/api/rowcache"
 	"homefeed/pipeline/bus/gcppubsub"
@@ -77,6 +78,11 @@ func (c *apiConfig) start(ctx context.Context, r *role) error {
 	if err != nil {
 		return fmt.Errorf("-oidc-issuer: %w", err)
 	}
+	remembering, err := identity.Remember(verifier, nil)
+	if err != nil {
+		return err
+	}
+	r.parts.Close("memory of tokens", func() error { remembering.Close(); return nil })
 	rows, err := bigtablestore.Open(ctx, c.Rows.store())
 	if err != nil {
 		return err
@@ -107,7 +113,7 @@ func (c *apiConfig) start(ctx context.Context, r *role) error {
 		Bus:        events,
 		Shelves:    shelves.All(),
 		Placements: placements,
-		Verifier:   verifier,
+		Verifier:   remembering,
 		Secret:     secret,
 		Registerer: r.reg,
 		Log:        r.env.log,

@@ -112,12 +112,12 @@ func (v *Verifier) Verify(ctx context.Context, r *http.Request) (identity.Identi
 		return identity.Identity{}, fmt.Errorf("%w: reading claims: %w", identity.ErrInvalid, err)
 	}
 	if words := words(claims[v.claim]); len(words) > 0 {
-		return identity.Identity{Service: true, Roles: known(words)}, nil
+		return identity.Identity{Service: true, Roles: known(words), Until: token.Expiry}, nil
 	}
 	if !event.ValidUser(token.Subject) {
 		return identity.Identity{}, fmt.Errorf("%w: sub: want 1–64 of A–Z a–z 0–9 . _ -", identity.ErrInvalid)
 	}
-	return identity.Identity{User: token.Subject}, nil
+	return identity.Identity{User: token.Subject, Until: token.Expiry}, nil
 }
 
 // words reads a claim that is a list of strings or one string of words.

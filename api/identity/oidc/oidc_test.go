@@ -177,6 +177,9 @@ func TestVerify(t *testing.T) {
 		if !errors.Is(err, c.err) || (c.err == nil) != (err == nil) {
 			t.Errorf("%s: error %v, want %v", c.name, err, c.err)
 		}
+		if c.err == nil {
+			c.want.Until = time.Unix(now.Add(time.Hour).Unix(), 0)
+		}
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 		}

@@ -135,7 +135,7 @@ func serve(t *testing.T) (*stub, string) {
 		{"because_you_hearted", "Because you hearted {track}"}, {"from_artists_you_follow", "From artists you follow"},
 		{"discover", "Discover"}, {"jump_back_in", "Jump back in"},
 	} {
-		shelves = append(shelves, &shelf.Shelf{Name: one[0], Doc: "D.", Title: one[1], Fill: noCards})
+		shelves = append(shelves, &shelf.Shelf{Name: one[0], Doc: "D.", Recalls: true, Title: one[1], Fill: noCards})
 	}
 	placements := api.DefaultPlacements(shelves)
 	placements.Shelves[6].DefaultCards = api.Cards{{Uri: "artist:a1", Title: "Oda Lund", Reason: "The editors like her",

@@ -1,0 +1,71 @@
+package identity
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/maypok86/otter/v2" // bounded memory of tokens
+)
+
+// Remembering is a Verifier that asks another one about each token once a minute: checking a signature costs several
+// times what Home does. Only good tokens are remembered, by their hash, and never beyond their expiry; a key that the
+// issuer withdraws is therefore taken for a minute more.
+type Remembering struct {
+	verifier Verifier
+	now      func() time.Time
+	known    *otter.Cache[[sha256.Size]byte, remembered]
+}
+
+type remembered struct {
+	who   Identity
+	until time.Time
+}
+
+// rememberFor bounds how long a token is good without being looked at, and maxRemembered how many are kept.
+const (
+	rememberFor   = time.Minute
+	maxRemembered = 100_000
+)
+
+// Remember puts a memory in front of v; now is nil for time.Now. Close ends it.
+func Remember(v Verifier, now func() time.Time) (*Remembering, error) {
+	if now == nil {
+		now = time.Now
+	}
+	known, err := otter.New(&otter.Options[[sha256.Size]byte, remembered]{
+		MaximumSize: maxRemembered, ExpiryCalculator: otter.ExpiryWriting[[sha256.Size]byte, remembered](rememberFor),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making memory of tokens: %w", err)
+	}
+	return &Remembering{v, now, known}, nil
+}
+
+// Verify is the Verifier's, or its answer of a moment ago.
+func (m *Remembering) Verify(ctx context.Context, r *http.Request) (Identity, error) {
+	token, err := Bearer(r)
+	if err != nil {
+		return Identity{}, err
+	}
+	key := sha256.Sum256([]byte(token))
+	now := m.now()
+	if known, ok := m.known.GetIfPresent(key); ok && now.Before(known.until) {
+		return known.who, nil
+	}
+	who, err := m.verifier.Verify(ctx, r)
+	if err != nil || who.Until.IsZero() {
+		return who, err
+	}
+	until := now.Add(rememberFor)
+	if who.Until.Before(until) {
+		until = who.Until
+	}
+	m.known.Set(key, remembered{who, until})
+	return who, nil
+}
+
+// Close ends the memory's upkeep.
+func (m *Remembering) Close() { m.known.StopAllGoroutines() }
