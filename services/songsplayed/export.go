@@ -33,6 +33,9 @@ func (s *Server) ExportPlays(ctx context.Context, req *songsplayedpb.ExportPlays
 			return nil, rpc.Invalid("page_token", "want one that ExportPlays has returned")
 		}
 		from = append([]byte(token), 0) // the key after it
+		if err := s.readErased(ctx, &e, listener); err != nil {
+			return nil, tableError("exporting plays", err)
+		}
 		if f == plays {
 			e.listener, e.before = listener, true
 		}
@@ -67,17 +70,25 @@ type export struct {
 	last          []byte // key
 	listener      []byte // whose plays the latest ones are, as a prefix of keys
 	before        bool   // the latest ones were on the page before
+	erasedOf      []byte // a listener, as a prefix of keys
+	erasedAt      int64  // up to when that one's plays are erased
 	resp          *songsplayedpb.ExportPlaysResponse
 }
 
 func (e *export) add(key []byte) error {
 	listener, f, err := splitKey(key)
 	if err != nil || f != plays {
+		if f == erased && err == nil {
+			err = e.erase(key, listener)
+		}
 		return err
 	}
 	track, ms, err := parseKey(key, len(listener)+len("p#"))
 	if err != nil {
 		return err
+	}
+	if ms <= e.erasedAt && bytes.Equal(listener, e.erasedOf) { // recorded after it was erased
+		return nil
 	}
 	same := bytes.Equal(listener, e.listener)
 	if !same || e.before {
@@ -89,6 +100,27 @@ func (e *export) add(key []byte) error {
 	to.Plays = append(to.Plays, &songsplayedpb.Play{Track: string(track), TimeMs: ms})
 	e.plays++
 	return nil
+}
+
+// erase notes what a listener had erased, which is met before the listener's plays, the newest first.
+func (e *export) erase(key, listener []byte) error {
+	_, at, err := parseKey(key, len(listener)+len("e#"))
+	if err == nil && !bytes.Equal(listener, e.erasedOf) {
+		e.erasedOf, e.erasedAt = append(e.erasedOf[:0], listener...), at
+	}
+	return err
+}
+
+// readErased notes it for a page that begins amid a listener's rows.
+func (s *Server) readErased(ctx context.Context, e *export, listener []byte) error {
+	from := append(bytes.Clone(listener), byte(erased), '#')
+	to := append(bytes.Clone(listener), byte(erased), '#'+1)
+	var malformed error
+	err := s.table.Scan(ctx, from, to, 1, func(key []byte) bool {
+		malformed = e.erase(key, listener)
+		return false
+	})
+	return cmp.Or(err, malformed)
 }
 
 // splitKey is the part of a key that is the listener's, with the '#' behind it, and the family that follows.

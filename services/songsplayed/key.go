@@ -31,6 +31,9 @@ const (
 	plays   family = 'p'
 	hearts  family = 'h'
 	follows family = 'f'
+	// erased is not an action: what is at its time or before it is not seen. It sorts before all the others, so
+	// whoever reads a listener from the beginning meets it first.
+	erased family = 'e'
 )
 
 const (

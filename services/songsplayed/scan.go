@@ -11,8 +11,13 @@ import (
 
 // scan visits the actions of a span, newest first, and of equal times the smaller object first. It reads at most
 // limit rows and never more than MaxScan, which is when it says truncated, and ends with the caller's deadline. An
-// object is valid during its visit only.
+// object is valid during its visit only. What the listener had erased is not there, also where it was stored later.
 func (s *Server) scan(ctx context.Context, in span, limit int, visit func(object []byte, ms int64) bool) (truncated bool, err error) {
+	gone, err := s.erasedAt(ctx, in.user)
+	if err != nil {
+		return false, err
+	}
+	in.start = max(in.start, gone+1)
 	if in.start >= in.end {
 		return false, nil
 	}

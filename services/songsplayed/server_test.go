@@ -1,6 +1,7 @@
 package songsplayed_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -199,10 +200,14 @@ type scriptedTable struct {
 }
 
 func (s scriptedTable) Put(context.Context, []songsplayed.Row) error { return s.put() }
-func (s scriptedTable) Scan(_ context.Context, _, _ []byte, _ int, visit func([]byte) bool) error {
+func (s scriptedTable) Scan(_ context.Context, from, _ []byte, _ int, visit func([]byte) bool) error {
+	if bytes.Contains(from, []byte("#e#")) { // nothing was ever erased
+		return nil
+	}
 	return s.scan(visit)
 }
-func (s scriptedTable) Close() error { return nil }
+func (s scriptedTable) Delete(context.Context, []byte, []byte) error { return s.put() }
+func (s scriptedTable) Close() error                                 { return nil }
 
 // TestTableFails: what goes wrong with the table, and what the caller hears.
 func TestTableFails(t *testing.T) {

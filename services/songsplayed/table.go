@@ -15,7 +15,10 @@ type Table interface {
 	// Scan calls visit with the keys from ≤ key < to in byte order, at most limit of them, until visit returns
 	// false. It sees every row whose Put returned before Scan began. A key is valid during its visit only.
 	Scan(ctx context.Context, from, to []byte, limit int, visit func(key []byte) bool) error
-	// Close releases the table when calls in progress have returned. Put and Scan fail with ErrClosed after it;
+	// Delete removes the rows from ≤ key < to. After nil they stay away after a crash; after an error any of them may
+	// be there, and deleting again is safe. Rows that are put meanwhile may stay.
+	Delete(ctx context.Context, from, to []byte) error
+	// Close releases the table when calls in progress have returned. Put, Scan and Delete fail with ErrClosed after it;
 	// closing again does nothing.
 	Close() error
 }

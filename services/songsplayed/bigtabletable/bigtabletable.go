@@ -130,6 +130,50 @@ func (t *Table) Scan(ctx context.Context, from, to []byte, limit int, visit func
 	return nil
 }
 
+// deleteBatch is how many rows one bulk call deletes.
+const deleteBatch = 10_000
+
+// Delete reads the keys and deletes them in bulk: deleting by prefix is an administrator's call, which may take
+// minutes and is limited to a few a day.
+func (t *Table) Delete(ctx context.Context, from, to []byte) error {
+	for {
+		var keys []string
+		err := t.Scan(ctx, from, to, deleteBatch, func(key []byte) bool {
+			keys = append(keys, string(key))
+			return true
+		})
+		if err == nil && len(keys) > 0 {
+			err = t.deleteRows(ctx, keys)
+		}
+		if err != nil {
+			return fmt.Errorf("deleting rows: %w", err)
+		}
+		if len(keys) < deleteBatch {
+			return nil
+		}
+	}
+}
+
+func (t *Table) deleteRows(ctx context.Context, keys []string) error {
+	t.use.RLock()
+	defer t.use.RUnlock()
+	if t.closed {
+		return songsplayed.ErrClosed
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	mutations := make([]*bigtable.Mutation, len(keys))
+	for i := range mutations {
+		mutations[i] = bigtable.NewMutation()
+		mutations[i].DeleteRow()
+	}
+	each, err := t.table.ApplyBulk(ctx, keys, mutations)
+	if err != nil {
+		return err
+	}
+	return firstOf(each)
+}
+
 // Close closes the client.
 func (t *Table) Close() error {
 	t.use.Lock()

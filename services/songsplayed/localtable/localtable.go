@@ -115,6 +115,22 @@ func (t *Table) Scan(ctx context.Context, from, to []byte, limit int, visit func
 	return nil
 }
 
+// Delete removes the range in one durable write, however many rows there are.
+func (t *Table) Delete(ctx context.Context, from, to []byte) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("deleting rows: %w", err)
+	}
+	t.use.RLock()
+	defer t.use.RUnlock()
+	if t.closed {
+		return fmt.Errorf("deleting rows: %w", songsplayed.ErrClosed)
+	}
+	if err := t.db.DeleteRange(from, to, pebble.Sync); err != nil {
+		return fmt.Errorf("deleting rows: %w", err)
+	}
+	return nil
+}
+
 // Close waits for calls in progress and closes the files.
 func (t *Table) Close() error {
 	t.use.Lock()

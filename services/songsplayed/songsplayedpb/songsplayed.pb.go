@@ -74,6 +74,112 @@ func (Kind) EnumDescriptor() ([]byte, []int) {
 	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{0}
 }
 
+type EraseRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	User          string                 `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	At            *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseRequest) Reset() {
+	*x = EraseRequest{}
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseRequest) ProtoMessage() {}
+
+func (x *EraseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseRequest.ProtoReflect.Descriptor instead.
+func (*EraseRequest) Descriptor() ([]byte, []int) {
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *EraseRequest) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *EraseRequest) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+type EraseResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many actions were deleted; counted up to 100,000 of each kind, and deleted whatever their number.
+	Deleted int64 `protobuf:"varint,1,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	// How many were found when looking again; 0, or something is wrong.
+	Left          int64 `protobuf:"varint,2,opt,name=left,proto3" json:"left,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseResponse) Reset() {
+	*x = EraseResponse{}
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseResponse) ProtoMessage() {}
+
+func (x *EraseResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseResponse.ProtoReflect.Descriptor instead.
+func (*EraseResponse) Descriptor() ([]byte, []int) {
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *EraseResponse) GetDeleted() int64 {
+	if x != nil {
+		return x.Deleted
+	}
+	return 0
+}
+
+func (x *EraseResponse) GetLeft() int64 {
+	if x != nil {
+		return x.Left
+	}
+	return 0
+}
+
 type Action struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Kind  Kind                   `protobuf:"varint,1,opt,name=kind,proto3,enum=homefeed.songsplayed.v1.Kind" json:"kind,omitempty"`
@@ -88,7 +194,7 @@ type Action struct {
 
 func (x *Action) Reset() {
 	*x = Action{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[0]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -100,7 +206,7 @@ func (x *Action) String() string {
 func (*Action) ProtoMessage() {}
 
 func (x *Action) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[0]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -113,7 +219,7 @@ func (x *Action) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Action.ProtoReflect.Descriptor instead.
 func (*Action) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{0}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Action) GetKind() Kind {
@@ -154,7 +260,7 @@ type RecordRequest struct {
 
 func (x *RecordRequest) Reset() {
 	*x = RecordRequest{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[1]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -166,7 +272,7 @@ func (x *RecordRequest) String() string {
 func (*RecordRequest) ProtoMessage() {}
 
 func (x *RecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[1]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -179,7 +285,7 @@ func (x *RecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordRequest.ProtoReflect.Descriptor instead.
 func (*RecordRequest) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{1}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *RecordRequest) GetActions() []*Action {
@@ -197,7 +303,7 @@ type RecordResponse struct {
 
 func (x *RecordResponse) Reset() {
 	*x = RecordResponse{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[2]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -209,7 +315,7 @@ func (x *RecordResponse) String() string {
 func (*RecordResponse) ProtoMessage() {}
 
 func (x *RecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[2]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -222,7 +328,7 @@ func (x *RecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordResponse.ProtoReflect.Descriptor instead.
 func (*RecordResponse) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{2}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{4}
 }
 
 type ListPlaysRequest struct {
@@ -242,7 +348,7 @@ type ListPlaysRequest struct {
 
 func (x *ListPlaysRequest) Reset() {
 	*x = ListPlaysRequest{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[3]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -254,7 +360,7 @@ func (x *ListPlaysRequest) String() string {
 func (*ListPlaysRequest) ProtoMessage() {}
 
 func (x *ListPlaysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[3]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -267,7 +373,7 @@ func (x *ListPlaysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPlaysRequest.ProtoReflect.Descriptor instead.
 func (*ListPlaysRequest) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{3}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListPlaysRequest) GetUser() string {
@@ -316,7 +422,7 @@ type ListPlaysResponse struct {
 
 func (x *ListPlaysResponse) Reset() {
 	*x = ListPlaysResponse{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[4]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -328,7 +434,7 @@ func (x *ListPlaysResponse) String() string {
 func (*ListPlaysResponse) ProtoMessage() {}
 
 func (x *ListPlaysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[4]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -341,7 +447,7 @@ func (x *ListPlaysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPlaysResponse.ProtoReflect.Descriptor instead.
 func (*ListPlaysResponse) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{4}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListPlaysResponse) GetPlays() []*Play {
@@ -368,7 +474,7 @@ type Play struct {
 
 func (x *Play) Reset() {
 	*x = Play{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[5]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -380,7 +486,7 @@ func (x *Play) String() string {
 func (*Play) ProtoMessage() {}
 
 func (x *Play) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[5]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -393,7 +499,7 @@ func (x *Play) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Play.ProtoReflect.Descriptor instead.
 func (*Play) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{5}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Play) GetTrack() string {
@@ -425,7 +531,7 @@ type CountPlaysRequest struct {
 
 func (x *CountPlaysRequest) Reset() {
 	*x = CountPlaysRequest{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[6]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -437,7 +543,7 @@ func (x *CountPlaysRequest) String() string {
 func (*CountPlaysRequest) ProtoMessage() {}
 
 func (x *CountPlaysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[6]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -450,7 +556,7 @@ func (x *CountPlaysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountPlaysRequest.ProtoReflect.Descriptor instead.
 func (*CountPlaysRequest) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{6}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CountPlaysRequest) GetUser() string {
@@ -501,7 +607,7 @@ type CountPlaysResponse struct {
 
 func (x *CountPlaysResponse) Reset() {
 	*x = CountPlaysResponse{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[7]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -513,7 +619,7 @@ func (x *CountPlaysResponse) String() string {
 func (*CountPlaysResponse) ProtoMessage() {}
 
 func (x *CountPlaysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[7]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -526,7 +632,7 @@ func (x *CountPlaysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountPlaysResponse.ProtoReflect.Descriptor instead.
 func (*CountPlaysResponse) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{7}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CountPlaysResponse) GetTracks() []*Count {
@@ -562,7 +668,7 @@ type Count struct {
 
 func (x *Count) Reset() {
 	*x = Count{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[8]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -574,7 +680,7 @@ func (x *Count) String() string {
 func (*Count) ProtoMessage() {}
 
 func (x *Count) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[8]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -587,7 +693,7 @@ func (x *Count) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Count.ProtoReflect.Descriptor instead.
 func (*Count) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{8}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Count) GetId() string {
@@ -631,7 +737,7 @@ type ListHeartsRequest struct {
 
 func (x *ListHeartsRequest) Reset() {
 	*x = ListHeartsRequest{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[9]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -643,7 +749,7 @@ func (x *ListHeartsRequest) String() string {
 func (*ListHeartsRequest) ProtoMessage() {}
 
 func (x *ListHeartsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[9]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -656,7 +762,7 @@ func (x *ListHeartsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHeartsRequest.ProtoReflect.Descriptor instead.
 func (*ListHeartsRequest) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{9}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListHeartsRequest) GetUser() string {
@@ -692,7 +798,7 @@ type ListHeartsResponse struct {
 
 func (x *ListHeartsResponse) Reset() {
 	*x = ListHeartsResponse{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[10]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -704,7 +810,7 @@ func (x *ListHeartsResponse) String() string {
 func (*ListHeartsResponse) ProtoMessage() {}
 
 func (x *ListHeartsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[10]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -717,7 +823,7 @@ func (x *ListHeartsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHeartsResponse.ProtoReflect.Descriptor instead.
 func (*ListHeartsResponse) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{10}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListHeartsResponse) GetHearts() []*Play {
@@ -747,7 +853,7 @@ type ListFollowsRequest struct {
 
 func (x *ListFollowsRequest) Reset() {
 	*x = ListFollowsRequest{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[11]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -759,7 +865,7 @@ func (x *ListFollowsRequest) String() string {
 func (*ListFollowsRequest) ProtoMessage() {}
 
 func (x *ListFollowsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[11]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -772,7 +878,7 @@ func (x *ListFollowsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFollowsRequest.ProtoReflect.Descriptor instead.
 func (*ListFollowsRequest) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{11}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListFollowsRequest) GetUser() string {
@@ -808,7 +914,7 @@ type ListFollowsResponse struct {
 
 func (x *ListFollowsResponse) Reset() {
 	*x = ListFollowsResponse{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[12]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -820,7 +926,7 @@ func (x *ListFollowsResponse) String() string {
 func (*ListFollowsResponse) ProtoMessage() {}
 
 func (x *ListFollowsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[12]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -833,7 +939,7 @@ func (x *ListFollowsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFollowsResponse.ProtoReflect.Descriptor instead.
 func (*ListFollowsResponse) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{12}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListFollowsResponse) GetFollows() []*Follow {
@@ -860,7 +966,7 @@ type Follow struct {
 
 func (x *Follow) Reset() {
 	*x = Follow{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[13]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -872,7 +978,7 @@ func (x *Follow) String() string {
 func (*Follow) ProtoMessage() {}
 
 func (x *Follow) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[13]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -885,7 +991,7 @@ func (x *Follow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Follow.ProtoReflect.Descriptor instead.
 func (*Follow) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{13}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Follow) GetArtist() string {
@@ -914,7 +1020,7 @@ type ExportPlaysRequest struct {
 
 func (x *ExportPlaysRequest) Reset() {
 	*x = ExportPlaysRequest{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[14]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -926,7 +1032,7 @@ func (x *ExportPlaysRequest) String() string {
 func (*ExportPlaysRequest) ProtoMessage() {}
 
 func (x *ExportPlaysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[14]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -939,7 +1045,7 @@ func (x *ExportPlaysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportPlaysRequest.ProtoReflect.Descriptor instead.
 func (*ExportPlaysRequest) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{14}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ExportPlaysRequest) GetPageSize() int32 {
@@ -967,7 +1073,7 @@ type ExportPlaysResponse struct {
 
 func (x *ExportPlaysResponse) Reset() {
 	*x = ExportPlaysResponse{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[15]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -979,7 +1085,7 @@ func (x *ExportPlaysResponse) String() string {
 func (*ExportPlaysResponse) ProtoMessage() {}
 
 func (x *ExportPlaysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[15]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -992,7 +1098,7 @@ func (x *ExportPlaysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportPlaysResponse.ProtoReflect.Descriptor instead.
 func (*ExportPlaysResponse) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{15}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ExportPlaysResponse) GetListeners() []*Listening {
@@ -1021,7 +1127,7 @@ type Listening struct {
 
 func (x *Listening) Reset() {
 	*x = Listening{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[16]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1033,7 +1139,7 @@ func (x *Listening) String() string {
 func (*Listening) ProtoMessage() {}
 
 func (x *Listening) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[16]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1046,7 +1152,7 @@ func (x *Listening) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listening.ProtoReflect.Descriptor instead.
 func (*Listening) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{16}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Listening) GetPlays() []*Play {
@@ -1067,7 +1173,13 @@ var File_services_songsplayed_songsplayedpb_songsplayed_proto protoreflect.FileD
 
 const file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDesc = "" +
 	"\n" +
-	"4services/songsplayed/songsplayedpb/songsplayed.proto\x12\x17homefeed.songsplayed.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x80\x01\n" +
+	"4services/songsplayed/songsplayedpb/songsplayed.proto\x12\x17homefeed.songsplayed.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"N\n" +
+	"\fEraseRequest\x12\x12\n" +
+	"\x04user\x18\x01 \x01(\tR\x04user\x12*\n" +
+	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"=\n" +
+	"\rEraseResponse\x12\x18\n" +
+	"\adeleted\x18\x01 \x01(\x03R\adeleted\x12\x12\n" +
+	"\x04left\x18\x02 \x01(\x03R\x04left\"\x80\x01\n" +
 	"\x06Action\x121\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1d.homefeed.songsplayed.v1.KindR\x04kind\x12\x12\n" +
 	"\x04user\x18\x02 \x01(\tR\x04user\x12\x16\n" +
@@ -1135,7 +1247,7 @@ const file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDesc = "" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vKIND_PLAYED\x10\x01\x12\x11\n" +
 	"\rKIND_FOLLOWED\x10\x02\x12\x10\n" +
-	"\fKIND_HEARTED\x10\x032\xee\x04\n" +
+	"\fKIND_HEARTED\x10\x032\xc6\x05\n" +
 	"\vSongsPlayed\x12Y\n" +
 	"\x06Record\x12&.homefeed.songsplayed.v1.RecordRequest\x1a'.homefeed.songsplayed.v1.RecordResponse\x12b\n" +
 	"\tListPlays\x12).homefeed.songsplayed.v1.ListPlaysRequest\x1a*.homefeed.songsplayed.v1.ListPlaysResponse\x12e\n" +
@@ -1144,7 +1256,8 @@ const file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDesc = "" +
 	"\n" +
 	"ListHearts\x12*.homefeed.songsplayed.v1.ListHeartsRequest\x1a+.homefeed.songsplayed.v1.ListHeartsResponse\x12h\n" +
 	"\vListFollows\x12+.homefeed.songsplayed.v1.ListFollowsRequest\x1a,.homefeed.songsplayed.v1.ListFollowsResponse\x12h\n" +
-	"\vExportPlays\x12+.homefeed.songsplayed.v1.ExportPlaysRequest\x1a,.homefeed.songsplayed.v1.ExportPlaysResponseB-Z+homefeed/services/songsplayed/songsplayedpbb\x06proto3"
+	"\vExportPlays\x12+.homefeed.songsplayed.v1.ExportPlaysRequest\x1a,.homefeed.songsplayed.v1.ExportPlaysResponse\x12V\n" +
+	"\x05Erase\x12%.homefeed.songsplayed.v1.EraseRequest\x1a&.homefeed.songsplayed.v1.EraseResponseB-Z+homefeed/services/songsplayed/songsplayedpbb\x06proto3"
 
 var (
 	file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescOnce sync.Once
@@ -1159,61 +1272,66 @@ func file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP() []b
 }
 
 var file_services_songsplayed_songsplayedpb_songsplayed_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_services_songsplayed_songsplayedpb_songsplayed_proto_goTypes = []any{
 	(Kind)(0),                     // 0: homefeed.songsplayed.v1.Kind
-	(*Action)(nil),                // 1: homefeed.songsplayed.v1.Action
-	(*RecordRequest)(nil),         // 2: homefeed.songsplayed.v1.RecordRequest
-	(*RecordResponse)(nil),        // 3: homefeed.songsplayed.v1.RecordResponse
-	(*ListPlaysRequest)(nil),      // 4: homefeed.songsplayed.v1.ListPlaysRequest
-	(*ListPlaysResponse)(nil),     // 5: homefeed.songsplayed.v1.ListPlaysResponse
-	(*Play)(nil),                  // 6: homefeed.songsplayed.v1.Play
-	(*CountPlaysRequest)(nil),     // 7: homefeed.songsplayed.v1.CountPlaysRequest
-	(*CountPlaysResponse)(nil),    // 8: homefeed.songsplayed.v1.CountPlaysResponse
-	(*Count)(nil),                 // 9: homefeed.songsplayed.v1.Count
-	(*ListHeartsRequest)(nil),     // 10: homefeed.songsplayed.v1.ListHeartsRequest
-	(*ListHeartsResponse)(nil),    // 11: homefeed.songsplayed.v1.ListHeartsResponse
-	(*ListFollowsRequest)(nil),    // 12: homefeed.songsplayed.v1.ListFollowsRequest
-	(*ListFollowsResponse)(nil),   // 13: homefeed.songsplayed.v1.ListFollowsResponse
-	(*Follow)(nil),                // 14: homefeed.songsplayed.v1.Follow
-	(*ExportPlaysRequest)(nil),    // 15: homefeed.songsplayed.v1.ExportPlaysRequest
-	(*ExportPlaysResponse)(nil),   // 16: homefeed.songsplayed.v1.ExportPlaysResponse
-	(*Listening)(nil),             // 17: homefeed.songsplayed.v1.Listening
-	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
+	(*EraseRequest)(nil),          // 1: homefeed.songsplayed.v1.EraseRequest
+	(*EraseResponse)(nil),         // 2: homefeed.songsplayed.v1.EraseResponse
+	(*Action)(nil),                // 3: homefeed.songsplayed.v1.Action
+	(*RecordRequest)(nil),         // 4: homefeed.songsplayed.v1.RecordRequest
+	(*RecordResponse)(nil),        // 5: homefeed.songsplayed.v1.RecordResponse
+	(*ListPlaysRequest)(nil),      // 6: homefeed.songsplayed.v1.ListPlaysRequest
+	(*ListPlaysResponse)(nil),     // 7: homefeed.songsplayed.v1.ListPlaysResponse
+	(*Play)(nil),                  // 8: homefeed.songsplayed.v1.Play
+	(*CountPlaysRequest)(nil),     // 9: homefeed.songsplayed.v1.CountPlaysRequest
+	(*CountPlaysResponse)(nil),    // 10: homefeed.songsplayed.v1.CountPlaysResponse
+	(*Count)(nil),                 // 11: homefeed.songsplayed.v1.Count
+	(*ListHeartsRequest)(nil),     // 12: homefeed.songsplayed.v1.ListHeartsRequest
+	(*ListHeartsResponse)(nil),    // 13: homefeed.songsplayed.v1.ListHeartsResponse
+	(*ListFollowsRequest)(nil),    // 14: homefeed.songsplayed.v1.ListFollowsRequest
+	(*ListFollowsResponse)(nil),   // 15: homefeed.songsplayed.v1.ListFollowsResponse
+	(*Follow)(nil),                // 16: homefeed.songsplayed.v1.Follow
+	(*ExportPlaysRequest)(nil),    // 17: homefeed.songsplayed.v1.ExportPlaysRequest
+	(*ExportPlaysResponse)(nil),   // 18: homefeed.songsplayed.v1.ExportPlaysResponse
+	(*Listening)(nil),             // 19: homefeed.songsplayed.v1.Listening
+	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
 }
 var file_services_songsplayed_songsplayedpb_songsplayed_proto_depIdxs = []int32{
-	0,  // 0: homefeed.songsplayed.v1.Action.kind:type_name -> homefeed.songsplayed.v1.Kind
-	1,  // 1: homefeed.songsplayed.v1.RecordRequest.actions:type_name -> homefeed.songsplayed.v1.Action
-	18, // 2: homefeed.songsplayed.v1.ListPlaysRequest.start:type_name -> google.protobuf.Timestamp
-	18, // 3: homefeed.songsplayed.v1.ListPlaysRequest.end:type_name -> google.protobuf.Timestamp
-	6,  // 4: homefeed.songsplayed.v1.ListPlaysResponse.plays:type_name -> homefeed.songsplayed.v1.Play
-	18, // 5: homefeed.songsplayed.v1.CountPlaysRequest.start:type_name -> google.protobuf.Timestamp
-	18, // 6: homefeed.songsplayed.v1.CountPlaysRequest.end:type_name -> google.protobuf.Timestamp
-	9,  // 7: homefeed.songsplayed.v1.CountPlaysResponse.tracks:type_name -> homefeed.songsplayed.v1.Count
-	9,  // 8: homefeed.songsplayed.v1.CountPlaysResponse.artists:type_name -> homefeed.songsplayed.v1.Count
-	18, // 9: homefeed.songsplayed.v1.ListHeartsRequest.end:type_name -> google.protobuf.Timestamp
-	6,  // 10: homefeed.songsplayed.v1.ListHeartsResponse.hearts:type_name -> homefeed.songsplayed.v1.Play
-	18, // 11: homefeed.songsplayed.v1.ListFollowsRequest.end:type_name -> google.protobuf.Timestamp
-	14, // 12: homefeed.songsplayed.v1.ListFollowsResponse.follows:type_name -> homefeed.songsplayed.v1.Follow
-	17, // 13: homefeed.songsplayed.v1.ExportPlaysResponse.listeners:type_name -> homefeed.songsplayed.v1.Listening
-	6,  // 14: homefeed.songsplayed.v1.Listening.plays:type_name -> homefeed.songsplayed.v1.Play
-	2,  // 15: homefeed.songsplayed.v1.SongsPlayed.Record:input_type -> homefeed.songsplayed.v1.RecordRequest
-	4,  // 16: homefeed.songsplayed.v1.SongsPlayed.ListPlays:input_type -> homefeed.songsplayed.v1.ListPlaysRequest
-	7,  // 17: homefeed.songsplayed.v1.SongsPlayed.CountPlays:input_type -> homefeed.songsplayed.v1.CountPlaysRequest
-	10, // 18: homefeed.songsplayed.v1.SongsPlayed.ListHearts:input_type -> homefeed.songsplayed.v1.ListHeartsRequest
-	12, // 19: homefeed.songsplayed.v1.SongsPlayed.ListFollows:input_type -> homefeed.songsplayed.v1.ListFollowsRequest
-	15, // 20: homefeed.songsplayed.v1.SongsPlayed.ExportPlays:input_type -> homefeed.songsplayed.v1.ExportPlaysRequest
-	3,  // 21: homefeed.songsplayed.v1.SongsPlayed.Record:output_type -> homefeed.songsplayed.v1.RecordResponse
-	5,  // 22: homefeed.songsplayed.v1.SongsPlayed.ListPlays:output_type -> homefeed.songsplayed.v1.ListPlaysResponse
-	8,  // 23: homefeed.songsplayed.v1.SongsPlayed.CountPlays:output_type -> homefeed.songsplayed.v1.CountPlaysResponse
-	11, // 24: homefeed.songsplayed.v1.SongsPlayed.ListHearts:output_type -> homefeed.songsplayed.v1.ListHeartsResponse
-	13, // 25: homefeed.songsplayed.v1.SongsPlayed.ListFollows:output_type -> homefeed.songsplayed.v1.ListFollowsResponse
-	16, // 26: homefeed.songsplayed.v1.SongsPlayed.ExportPlays:output_type -> homefeed.songsplayed.v1.ExportPlaysResponse
-	21, // [21:27] is the sub-list for method output_type
-	15, // [15:21] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	20, // 0: homefeed.songsplayed.v1.EraseRequest.at:type_name -> google.protobuf.Timestamp
+	0,  // 1: homefeed.songsplayed.v1.Action.kind:type_name -> homefeed.songsplayed.v1.Kind
+	3,  // 2: homefeed.songsplayed.v1.RecordRequest.actions:type_name -> homefeed.songsplayed.v1.Action
+	20, // 3: homefeed.songsplayed.v1.ListPlaysRequest.start:type_name -> google.protobuf.Timestamp
+	20, // 4: homefeed.songsplayed.v1.ListPlaysRequest.end:type_name -> google.protobuf.Timestamp
+	8,  // 5: homefeed.songsplayed.v1.ListPlaysResponse.plays:type_name -> homefeed.songsplayed.v1.Play
+	20, // 6: homefeed.songsplayed.v1.CountPlaysRequest.start:type_name -> google.protobuf.Timestamp
+	20, // 7: homefeed.songsplayed.v1.CountPlaysRequest.end:type_name -> google.protobuf.Timestamp
+	11, // 8: homefeed.songsplayed.v1.CountPlaysResponse.tracks:type_name -> homefeed.songsplayed.v1.Count
+	11, // 9: homefeed.songsplayed.v1.CountPlaysResponse.artists:type_name -> homefeed.songsplayed.v1.Count
+	20, // 10: homefeed.songsplayed.v1.ListHeartsRequest.end:type_name -> google.protobuf.Timestamp
+	8,  // 11: homefeed.songsplayed.v1.ListHeartsResponse.hearts:type_name -> homefeed.songsplayed.v1.Play
+	20, // 12: homefeed.songsplayed.v1.ListFollowsRequest.end:type_name -> google.protobuf.Timestamp
+	16, // 13: homefeed.songsplayed.v1.ListFollowsResponse.follows:type_name -> homefeed.songsplayed.v1.Follow
+	19, // 14: homefeed.songsplayed.v1.ExportPlaysResponse.listeners:type_name -> homefeed.songsplayed.v1.Listening
+	8,  // 15: homefeed.songsplayed.v1.Listening.plays:type_name -> homefeed.songsplayed.v1.Play
+	4,  // 16: homefeed.songsplayed.v1.SongsPlayed.Record:input_type -> homefeed.songsplayed.v1.RecordRequest
+	6,  // 17: homefeed.songsplayed.v1.SongsPlayed.ListPlays:input_type -> homefeed.songsplayed.v1.ListPlaysRequest
+	9,  // 18: homefeed.songsplayed.v1.SongsPlayed.CountPlays:input_type -> homefeed.songsplayed.v1.CountPlaysRequest
+	12, // 19: homefeed.songsplayed.v1.SongsPlayed.ListHearts:input_type -> homefeed.songsplayed.v1.ListHeartsRequest
+	14, // 20: homefeed.songsplayed.v1.SongsPlayed.ListFollows:input_type -> homefeed.songsplayed.v1.ListFollowsRequest
+	17, // 21: homefeed.songsplayed.v1.SongsPlayed.ExportPlays:input_type -> homefeed.songsplayed.v1.ExportPlaysRequest
+	1,  // 22: homefeed.songsplayed.v1.SongsPlayed.Erase:input_type -> homefeed.songsplayed.v1.EraseRequest
+	5,  // 23: homefeed.songsplayed.v1.SongsPlayed.Record:output_type -> homefeed.songsplayed.v1.RecordResponse
+	7,  // 24: homefeed.songsplayed.v1.SongsPlayed.ListPlays:output_type -> homefeed.songsplayed.v1.ListPlaysResponse
+	10, // 25: homefeed.songsplayed.v1.SongsPlayed.CountPlays:output_type -> homefeed.songsplayed.v1.CountPlaysResponse
+	13, // 26: homefeed.songsplayed.v1.SongsPlayed.ListHearts:output_type -> homefeed.songsplayed.v1.ListHeartsResponse
+	15, // 27: homefeed.songsplayed.v1.SongsPlayed.ListFollows:output_type -> homefeed.songsplayed.v1.ListFollowsResponse
+	18, // 28: homefeed.songsplayed.v1.SongsPlayed.ExportPlays:output_type -> homefeed.songsplayed.v1.ExportPlaysResponse
+	2,  // 29: homefeed.songsplayed.v1.SongsPlayed.Erase:output_type -> homefeed.songsplayed.v1.EraseResponse
+	23, // [23:30] is the sub-list for method output_type
+	16, // [16:23] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_services_songsplayed_songsplayedpb_songsplayed_proto_init() }
@@ -1227,7 +1345,7 @@ func file_services_songsplayed_songsplayedpb_songsplayed_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDesc), len(file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   17,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

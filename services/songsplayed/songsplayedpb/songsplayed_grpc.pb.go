@@ -25,6 +25,7 @@ const (
 	SongsPlayed_ListHearts_FullMethodName  = "/homefeed.songsplayed.v1.SongsPlayed/ListHearts"
 	SongsPlayed_ListFollows_FullMethodName = "/homefeed.songsplayed.v1.SongsPlayed/ListFollows"
 	SongsPlayed_ExportPlays_FullMethodName = "/homefeed.songsplayed.v1.SongsPlayed/ExportPlays"
+	SongsPlayed_Erase_FullMethodName       = "/homefeed.songsplayed.v1.SongsPlayed/Erase"
 )
 
 // SongsPlayedClient is the client API for SongsPlayed service.
@@ -51,6 +52,9 @@ type SongsPlayedClient interface {
 	// learning from all of them. Listeners come in an order that has no meaning, and plays recorded meanwhile may be
 	// missing. A page ends after page_size plays, or 100,000 rows of any kind: it may be empty and not the last.
 	ExportPlays(ctx context.Context, in *ExportPlaysRequest, opts ...grpc.CallOption) (*ExportPlaysResponse, error)
+	// Erase forgets what a listener did up to and including a time, for good: an action of that time or before that is
+	// recorded later is never seen. It answers once that is durable; erasing again finishes what was cut off.
+	Erase(ctx context.Context, in *EraseRequest, opts ...grpc.CallOption) (*EraseResponse, error)
 }
 
 type songsPlayedClient struct {
@@ -121,6 +125,16 @@ func (c *songsPlayedClient) ExportPlays(ctx context.Context, in *ExportPlaysRequ
 	return out, nil
 }
 
+func (c *songsPlayedClient) Erase(ctx context.Context, in *EraseRequest, opts ...grpc.CallOption) (*EraseResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EraseResponse)
+	err := c.cc.Invoke(ctx, SongsPlayed_Erase_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // SongsPlayedServer is the server API for SongsPlayed service.
 // All implementations must embed UnimplementedSongsPlayedServer
 // for forward compatibility.
@@ -145,6 +159,9 @@ type SongsPlayedServer interface {
 	// learning from all of them. Listeners come in an order that has no meaning, and plays recorded meanwhile may be
 	// missing. A page ends after page_size plays, or 100,000 rows of any kind: it may be empty and not the last.
 	ExportPlays(context.Context, *ExportPlaysRequest) (*ExportPlaysResponse, error)
+	// Erase forgets what a listener did up to and including a time, for good: an action of that time or before that is
+	// recorded later is never seen. It answers once that is durable; erasing again finishes what was cut off.
+	Erase(context.Context, *EraseRequest) (*EraseResponse, error)
 	mustEmbedUnimplementedSongsPlayedServer()
 }
 
@@ -172,6 +189,9 @@ func (UnimplementedSongsPlayedServer) ListFollows(context.Context, *ListFollowsR
 }
 func (UnimplementedSongsPlayedServer) ExportPlays(context.Context, *ExportPlaysRequest) (*ExportPlaysResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ExportPlays not implemented")
+}
+func (UnimplementedSongsPlayedServer) Erase(context.Context, *EraseRequest) (*EraseResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Erase not implemented")
 }
 func (UnimplementedSongsPlayedServer) mustEmbedUnimplementedSongsPlayedServer() {}
 func (UnimplementedSongsPlayedServer) testEmbeddedByValue()                     {}
@@ -302,6 +322,24 @@ func _SongsPlayed_ExportPlays_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SongsPlayed_Erase_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EraseRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SongsPlayedServer).Erase(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SongsPlayed_Erase_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SongsPlayedServer).Erase(ctx, req.(*EraseRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // SongsPlayed_ServiceDesc is the grpc.ServiceDesc for SongsPlayed service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -332,6 +370,10 @@ var SongsPlayed_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ExportPlays",
 			Handler:    _SongsPlayed_ExportPlays_Handler,
+		},
+		{
+			MethodName: "Erase",
+			Handler:    _SongsPlayed_Erase_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

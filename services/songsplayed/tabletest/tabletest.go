@@ -27,6 +27,7 @@ func Run(t *testing.T, open func(t *testing.T) songsplayed.Table) {
 		"rows come back in order and within bounds": testOrder,
 		"a row put again is one row":                testIdempotent,
 		"no slice is kept":                          testNoSliceKept,
+		"deleting a range":                          testDelete,
 		"the largest batch":                         testLargestBatch,
 		"many at once":                              testConcurrent,
 		"an ended context":                          testEndedContext,
@@ -125,6 +126,27 @@ func testNoSliceKept(t *testing.T, table songsplayed.Table) {
 	copy(list[0].Key, "v#x")
 	if diff := cmp.Diff([]string{"u#a", "u#b"}, scan(t, table, "u#", "v$", 100)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func testDelete(t *testing.T, table songsplayed.Table) {
+	put(t, table, rows("a", "b", "b1", "c", "d"))
+	remove := func(from, to string) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(context.Background(), timeout)
+		defer cancel()
+		if err := table.Delete(ctx, []byte(from), []byte(to)); err != nil {
+			t.Fatalf("Delete: %v", err)
+		}
+	}
+	remove("b", "d")
+	remove("b", "d") // nothing is there any more
+	if diff := cmp.Diff([]string{"a", "d"}, scan(t, table, "a", "e", 10)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	put(t, table, rows("c"))
+	if diff := cmp.Diff([]string{"a", "c", "d"}, scan(t, table, "a", "e", 10)); diff != "" {
+		t.Errorf("put again (-want +got):\n%s", diff)
 	}
 }
 
