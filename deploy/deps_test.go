@@ -248,7 +248,7 @@ func TestProgramsLinkOnlyWhatTheyNeed(t *testing.T) {
 		"cmd/dev": {"github.com/apache/beam/", module + "/pipeline/beamgraph"},
 		"cmd/homefeed": {
 			"github.com/apache/beam/", module + "/pipeline/beamgraph", module + "/pipeline/bus/local", module + "/pipeline/local",
-			module + "/shelves/store/local", module + "/services/songsplayed/localtable", module + "/cmd/dev",
+			module + "/shelves/store/local", module + "/services/songsplayed/localtable", module + "/api/cms/locallog", module + "/cmd/dev",
 			"github.com/nats-io/", "github.com/cockroachdb/pebble/", "go.etcd.io/bbolt",
 		},
 	} {
