@@ -47,7 +47,7 @@ func sources(t *testing.T) []*source {
 		if d.IsDir() && file != root && strings.HasPrefix(d.Name(), ".") {
 			return fs.SkipDir
 		}
-		if d.IsDir() || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, ".pb.go") {
+		if d.IsDir() || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, ".pb.go") || strings.HasSuffix(file, ".connect.go") {
 			return nil
 		}
 		data, err := os.ReadFile(file)

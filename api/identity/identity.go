@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -13,33 +14,37 @@ import (
 // Role is what a service may do.
 type Role string
 
-// The roles. Admin may do what Editor may, and Editor what Viewer may; Importer stands by itself.
+// The roles. Each may do what those before it may, but for Importer, which stands by itself.
 const (
-	Viewer   Role = "viewer"   // read any listener's rows
-	Editor   Role = "editor"   // and change what Home shows
-	Admin    Role = "admin"    // and the rest
-	Importer Role = "importer" // send events of any listener
+	Viewer    Role = "viewer"    // read any listener's rows
+	Editor    Role = "editor"    // and draft what Home shows
+	Publisher Role = "publisher" // and publish it
+	Admin     Role = "admin"     // and the rest
+	Importer  Role = "importer"  // send events of any listener
 )
 
 // Roles lists every role.
-func Roles() []Role { return []Role{Viewer, Editor, Admin, Importer} }
+func Roles() []Role { return []Role{Viewer, Editor, Publisher, Admin, Importer} }
 
-// Identity is a caller whose token was good. It is a listener (User is set) or a service (Service is true).
+// rank is how far up a role is among those that include the ones below them, -1 for any other.
+func rank(r Role) int { return slices.Index([]Role{Viewer, Editor, Publisher, Admin}, r) }
+
+// Identity is a caller whose token was good. It is a listener (User is set) or a service (Service is true), which
+// stands for people with roles, too: editors.
 type Identity struct {
 	User    string // the listener's id, valid by event.ValidUser; empty for a service
 	Service bool
 	Roles   []Role // a service's
 	// Until is when the token expires; zero: nobody knows, so it is verified every time.
 	Until time.Time
+	// Name is who a service is, for the audit log of the CMS and for nothing else: an e-mail address or a subject.
+	Name string
 }
 
 // Has reports whether the caller has the role or one that includes it.
 func (i Identity) Has(role Role) bool {
 	for _, r := range i.Roles {
-		switch {
-		case r == role,
-			r == Admin && (role == Editor || role == Viewer),
-			r == Editor && role == Viewer:
+		if r == role || rank(role) >= 0 && rank(r) >= rank(role) {
 			return true
 		}
 	}

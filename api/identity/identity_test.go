@@ -9,11 +9,12 @@ import (
 
 func TestHas(t *testing.T) {
 	includes := map[identity.Role][]identity.Role{
-		identity.Viewer:   {identity.Viewer},
-		identity.Editor:   {identity.Editor, identity.Viewer},
-		identity.Admin:    {identity.Admin, identity.Editor, identity.Viewer},
-		identity.Importer: {identity.Importer},
-		"other":           nil,
+		identity.Viewer:    {identity.Viewer},
+		identity.Editor:    {identity.Editor, identity.Viewer},
+		identity.Publisher: {identity.Publisher, identity.Editor, identity.Viewer},
+		identity.Admin:     {identity.Admin, identity.Publisher, identity.Editor, identity.Viewer},
+		identity.Importer:  {identity.Importer},
+		"other":            nil,
 	}
 	for role, want := range includes {
 		allowed := map[identity.Role]bool{}

@@ -95,29 +95,46 @@ func (v *Verifier) Verify(ctx context.Context, r *http.Request) (identity.Identi
 	if err != nil {
 		return identity.Identity{}, err
 	}
-	away := new(error)
-	token, err := v.tokens.Verify(context.WithValue(ctx, awayKey{}, away), raw)
-	if *away != nil {
-		return identity.Identity{}, fmt.Errorf("fetching the issuer's keys: %w", *away)
-	}
-	var expired *oidc.TokenExpiredError
-	switch {
-	case errors.As(err, &expired):
-		return identity.Identity{}, identity.ErrExpired
-	case err != nil:
-		return identity.Identity{}, fmt.Errorf("%w: %w", identity.ErrInvalid, err)
-	}
-	var claims map[string]any
-	if err := token.Claims(&claims); err != nil {
-		return identity.Identity{}, fmt.Errorf("%w: reading claims: %w", identity.ErrInvalid, err)
+	token, claims, err := verified(ctx, v.tokens, raw)
+	if err != nil {
+		return identity.Identity{}, err
 	}
 	if words := words(claims[v.claim]); len(words) > 0 {
-		return identity.Identity{Service: true, Roles: known(words), Until: token.Expiry}, nil
+		return identity.Identity{Service: true, Roles: known(words), Until: token.Expiry, Name: nameOf(token.Subject, claims)}, nil
 	}
 	if !event.ValidUser(token.Subject) {
 		return identity.Identity{}, fmt.Errorf("%w: sub: want 1–64 of A–Z a–z 0–9 . _ -", identity.ErrInvalid)
 	}
 	return identity.Identity{User: token.Subject, Until: token.Expiry}, nil
+}
+
+// verified is what a good token says; its error is one of a Verifier.
+func verified(ctx context.Context, tokens *oidc.IDTokenVerifier, raw string) (token *oidc.IDToken, claims map[string]any, err error) {
+	away := new(error)
+	token, err = tokens.Verify(context.WithValue(ctx, awayKey{}, away), raw)
+	if *away != nil {
+		return nil, nil, fmt.Errorf("fetching the issuer's keys: %w", *away)
+	}
+	var expired *oidc.TokenExpiredError
+	switch {
+	case errors.As(err, &expired):
+		return nil, nil, identity.ErrExpired
+	case err != nil:
+		return nil, nil, fmt.Errorf("%w: %w", identity.ErrInvalid, err)
+	}
+	if err := token.Claims(&claims); err != nil {
+		return nil, nil, fmt.Errorf("%w: reading claims: %w", identity.ErrInvalid, err)
+	}
+	return token, claims, nil
+}
+
+// nameOf is the e-mail address that the issuer vouches for, else the subject.
+func nameOf(subject string, claims map[string]any) string {
+	email, _ := claims["email"].(string)
+	if verified, told := claims["email_verified"].(bool); email != "" && (verified || !told) {
+		return email
+	}
+	return subject
 }
 
 // words reads a claim that is a list of strings or one string of words.

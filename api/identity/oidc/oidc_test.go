@@ -143,7 +143,7 @@ func TestVerify(t *testing.T) {
 		t.Fatal(err)
 	}
 	service := func(roles ...identity.Role) identity.Identity {
-		return identity.Identity{Service: true, Roles: roles}
+		return identity.Identity{Service: true, Roles: roles, Name: "ann"}
 	}
 	for _, c := range []struct {
 		name  string

@@ -1,6 +1,6 @@
-// Package devtoken lets anybody be anybody: "Bearer dev-user:<id>" is that listener and "Bearer
-// dev-service:<role>" a service with that role. It is for cmd/dev alone; a test keeps every other program from
-// importing it.
+// Package devtoken lets anybody be anybody: "Bearer dev-user:<id>" is that listener, "Bearer dev-service:<role>" a
+// service with that role, and "Bearer dev-service:<role>:<name>" one that the CMS calls by that name. It is for
+// cmd/dev alone; a test keeps every other program from importing it.
 package devtoken
 
 import (
@@ -26,9 +26,15 @@ func (Verifier) Verify(_ context.Context, r *http.Request) (identity.Identity, e
 	if user, ok := strings.CutPrefix(token, "dev-user:"); ok && event.ValidUser(user) {
 		return identity.Identity{User: user}, nil
 	}
-	if role, ok := strings.CutPrefix(token, "dev-service:"); ok && slices.Contains(identity.Roles(), identity.Role(role)) {
-		return identity.Identity{Service: true, Roles: []identity.Role{identity.Role(role)}}, nil
+	if service, ok := strings.CutPrefix(token, "dev-service:"); ok {
+		role, name, named := strings.Cut(service, ":")
+		if !named {
+			name = "dev " + role
+		}
+		if slices.Contains(identity.Roles(), identity.Role(role)) && (!named || event.ValidUser(name)) {
+			return identity.Identity{Service: true, Roles: []identity.Role{identity.Role(role)}, Name: name}, nil
+		}
 	}
-	return identity.Identity{}, fmt.Errorf("%w: want dev-user:<id> or dev-service:<one of %v>",
+	return identity.Identity{}, fmt.Errorf("%w: want dev-user:<id> or dev-service:<one of %v>, and :<name> behind it if you like",
 		identity.ErrInvalid, identity.Roles())
 }

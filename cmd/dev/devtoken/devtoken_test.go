@@ -17,16 +17,17 @@ import (
 )
 
 func TestVerify(t *testing.T) {
-	service := func(r identity.Role) identity.Identity {
-		return identity.Identity{Service: true, Roles: []identity.Role{r}}
+	service := func(r identity.Role, name string) identity.Identity {
+		return identity.Identity{Service: true, Roles: []identity.Role{r}, Name: name}
 	}
 	for raw, want := range map[string]identity.Identity{
-		"dev-user:ann":         {User: "ann"},
-		"dev-user:a.b-c_d9":    {User: "a.b-c_d9"},
-		"dev-service:viewer":   service(identity.Viewer),
-		"dev-service:editor":   service(identity.Editor),
-		"dev-service:admin":    service(identity.Admin),
-		"dev-service:importer": service(identity.Importer),
+		"dev-user:ann":           {User: "ann"},
+		"dev-user:a.b-c_d9":      {User: "a.b-c_d9"},
+		"dev-service:viewer":     service(identity.Viewer, "dev viewer"),
+		"dev-service:editor":     service(identity.Editor, "dev editor"),
+		"dev-service:admin":      service(identity.Admin, "dev admin"),
+		"dev-service:editor:ann": service(identity.Editor, "ann"),
+		"dev-service:importer":   service(identity.Importer, "dev importer"),
 	} {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Header.Set("Authorization", "Bearer "+raw)
@@ -37,7 +38,7 @@ func TestVerify(t *testing.T) {
 	}
 	for _, raw := range []string{
 		"dev-user:", "dev-user:a b", "dev-user:a/b", "dev-user:" + strings.Repeat("a", 65),
-		"dev-service:", "dev-service:root", "ann", "eyJhbGciOiJub25lIn0.e30.",
+		"dev-service:", "dev-service:root", "dev-service:editor:", "dev-service:editor:a b", "ann", "eyJhbGciOiJub25lIn0.e30.",
 	} {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Header.Set("Authorization", "Bearer "+raw)
