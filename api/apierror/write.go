@@ -55,8 +55,8 @@ func encode(e *Error, asProto bool) (body []byte, contentType string) {
 	return body, contentType
 }
 
-// details is ErrorInfo always, and BadRequest and RetryInfo where they say something.
-func (e *Error) details() ([]*anypb.Any, error) {
+// Details is ErrorInfo always, and BadRequest and RetryInfo where they say something.
+func (e *Error) Details() []proto.Message {
 	messages := []proto.Message{&errdetails.ErrorInfo{Reason: e.Reason, Domain: Domain}}
 	if len(e.Fields) > 0 {
 		bad := &errdetails.BadRequest{}
@@ -69,6 +69,11 @@ func (e *Error) details() ([]*anypb.Any, error) {
 	if e.RetryAfter > 0 {
 		messages = append(messages, &errdetails.RetryInfo{RetryDelay: durationpb.New(e.RetryAfter.Round(time.Millisecond))})
 	}
+	return messages
+}
+
+func (e *Error) details() ([]*anypb.Any, error) {
+	messages := e.Details()
 	details := make([]*anypb.Any, len(messages))
 	for i, m := range messages {
 		any, err := anypb.New(m)

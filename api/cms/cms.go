@@ -45,6 +45,7 @@ type Stamp struct {
 type Version struct {
 	Number     int64                `json:"number"`
 	Title      string               `json:"title"`
+	RolledBack bool                 `json:"rolledBack,omitempty"`
 	Of         int64                `json:"of,omitempty"` // of a rollback: the version whose document it is
 	Published  Stamp                `json:"published"`
 	Placements placement.Placements `json:"placements"`

@@ -89,7 +89,7 @@ func (d *Desk) Draft(ctx context.Context, id string) (Draft, error) {
 	if err != nil {
 		return Draft{}, err
 	}
-	return s.draft(id)
+	return s.Draft(id)
 }
 
 // Version is one version with its placements.
@@ -181,7 +181,7 @@ func (d *Desk) replaced(ctx context.Context, by string, make change) (Version, e
 	if err != nil {
 		return Version{}, err
 	}
-	return Version{Number: e.Version, Title: e.Title, Of: e.Of, Published: Stamp{e.By, e.At}, Placements: *e.Placements, Seq: e.Seq}, nil
+	return Version{Number: e.Version, Title: e.Title, RolledBack: e.Action == RolledBack, Of: e.Of, Published: Stamp{e.By, e.At}, Placements: *e.Placements, Seq: e.Seq}, nil
 }
 
 // do makes the change on top of everything before it. When another process was quicker it looks again: the change

@@ -44,7 +44,7 @@ func (s *State) Add(e Entry) error {
 	case Deleted:
 		delete(s.Drafts, e.Draft)
 	case Published, RolledBack:
-		v := Version{Number: e.Version, Title: e.Title, Of: e.Of, Published: Stamp{e.By, e.At}, Seq: e.Seq}
+		v := Version{Number: e.Version, Title: e.Title, RolledBack: e.Action == RolledBack, Of: e.Of, Published: Stamp{e.By, e.At}, Seq: e.Seq}
 		s.Versions = append(s.Versions, v)
 		v.Placements = *e.Placements
 		s.Published = v
@@ -86,7 +86,7 @@ func create(title string, base int64, doc placement.Placements) change {
 // who didn't hear the answer can send the same again.
 func update(id, etag string, title *string, doc *placement.Placements) change {
 	return func(s *State) (Entry, error) {
-		d, err := s.draft(id)
+		d, err := s.Draft(id)
 		if err != nil {
 			return Entry{}, err
 		}
@@ -115,7 +115,7 @@ func update(id, etag string, title *string, doc *placement.Placements) change {
 
 func remove(id, etag string) change {
 	return func(s *State) (Entry, error) {
-		d, err := s.draft(id)
+		d, err := s.Draft(id)
 		if err != nil {
 			return Entry{}, err
 		}
@@ -127,7 +127,7 @@ func remove(id, etag string) change {
 // has not seen.
 func publish(id, etag string, expected int64, start placement.Placements) change {
 	return func(s *State) (Entry, error) {
-		d, err := s.draft(id)
+		d, err := s.Draft(id)
 		if err != nil {
 			return Entry{}, err
 		}
@@ -161,7 +161,8 @@ func (s *State) replace(e Entry, expected int64, start placement.Placements) (En
 	return e, err
 }
 
-func (s *State) draft(id string) (Draft, error) {
+// Draft is one draft; the error of one that isn't there says so.
+func (s *State) Draft(id string) (Draft, error) {
 	d, ok := s.Drafts[id]
 	if !ok {
 		return d, apierror.NotFound("DRAFT_UNKNOWN", "there is no such draft: it may have been published or deleted")
@@ -180,6 +181,11 @@ func match(d Draft, etag string) error {
 	case "":
 		return apierror.BadRequest("ETAG_MISSING", "want the etag of the draft as you have seen it", apierror.Field{Field: "etag", Want: "want the draft's etag"})
 	}
+	return d.Mismatch()
+}
+
+// Mismatch is the error of a caller whose etag isn't the draft's.
+func (d Draft) Mismatch() error {
 	return &apierror.Error{
 		Code: code.Code_ABORTED, Reason: "ETAG_MISMATCH",
 		Message: fmt.Sprintf("%s has changed this draft at %s: look at both, then save again", d.Updated.By, d.Updated.At.UTC().Format(time.RFC3339)),

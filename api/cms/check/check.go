@@ -69,18 +69,24 @@ const (
 // Check returns what it found, errors first, each kind in the order of the document. now is when the document would
 // be published.
 func (c *Checker) Check(ctx context.Context, p placement.Placements, now time.Time) []Finding {
+	found := c.Errors(p)
+	broken := len(found) > 0
+	found = append(found, c.titles(p)...)
+	found = append(found, over(p, now)...)
+	if !broken && c.Preview != nil && c.Sample != nil { // no Home can be made of a document with errors
+		found = append(found, c.homes(ctx, p, now)...)
+	}
+	return found
+}
+
+// Errors is the findings that keep a document from being published. It looks at no listener.
+func (c *Checker) Errors(p placement.Placements) []Finding {
 	var found []Finding
 	if len(p.Shelves) == 0 {
 		found = append(found, Finding{Severity: Error, Field: "shelves", Message: "want at least one placement: Home would be every shelf under its own title"})
 	}
 	for _, m := range mistakes(p.Validate(c.Shelves)) {
 		found = append(found, Finding{Severity: Error, Field: m.Field, Message: m.Want})
-	}
-	broken := len(found) > 0
-	found = append(found, c.titles(p)...)
-	found = append(found, over(p, now)...)
-	if !broken && c.Preview != nil && c.Sample != nil { // no Home can be made of a document with errors
-		found = append(found, c.homes(ctx, p, now)...)
 	}
 	return found
 }
