@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"homefeed/api/look"
 )
 
 //go:embed assets
@@ -46,7 +48,7 @@ const timeout = 5 * time.Second
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 
-// New is the handler of / and everything below it that no other handler takes: /assets/ and /dev/.
+// New is the handler of / and everything below it that no other handler takes: /assets/, /look/ and /dev/.
 func New(c Config) (http.Handler, error) {
 	if c.Listeners == nil {
 		return nil, errors.New("page: Listeners: want a function")
@@ -58,11 +60,16 @@ func New(c Config) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("page: opening assets: %w", err)
 	}
+	shared, err := look.Files()
+	if err != nil {
+		return nil, fmt.Errorf("page: opening assets: %w", err)
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		http.ServeFileFS(w, r, files, "page.html")
 	})
 	mux.Handle("GET /assets/", http.StripPrefix("/assets/", http.FileServerFS(files)))
+	mux.Handle("GET /look/", http.StripPrefix("/look/", http.FileServerFS(shared)))
 	mux.HandleFunc("GET /dev/listeners", answer(c.Log, func(ctx context.Context, _ *http.Request) (any, error) {
 		listeners, err := c.Listeners(ctx)
 		if listeners == nil {
@@ -86,7 +93,7 @@ func New(c Config) (http.Handler, error) {
 		}
 		return wayOf(c.Metrics)
 	}))
-	return guard(mux), nil
+	return look.Guard(policy, mux), nil
 }
 
 // errNone says that there is no such thing here.
@@ -114,18 +121,4 @@ func answer(log *slog.Logger, value func(context.Context, *http.Request) (any, e
 			_, _ = w.Write(body) // a reader that left needs no answer
 		}
 	}
-}
-
-// guard sets the headers that keep the page to itself. Files are asked for again each time: after a restart they
-// may be another version's.
-func guard(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Content-Security-Policy", policy)
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cross-Origin-Opener-Policy", "same-origin")
-		h.Set("Cache-Control", "no-cache")
-		next.ServeHTTP(w, r)
-	})
 }

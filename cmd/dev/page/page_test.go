@@ -45,7 +45,7 @@ func TestFiles(t *testing.T) {
 		t.Fatalf("/: %d %v", index.Code, index.Header())
 	}
 	types := map[string]string{".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
-	named := regexp.MustCompile(`(?:src|href)="(/assets/[^"]+)"`).FindAllStringSubmatch(index.Body.String(), -1)
+	named := regexp.MustCompile(`(?:src|href)="(/(?:assets|look)/[^"]+)"`).FindAllStringSubmatch(index.Body.String(), -1)
 	if len(named) < 4 {
 		t.Errorf("the page names %d files", len(named))
 	}

@@ -1,6 +1,6 @@
 // Home as a list of shelves. update compares with what is shown, changes only what differs, and shows it moving.
 
-import { ago, calm, icon, make, paint, set } from './dom.js';
+import { ago, calm, icon, make, paint, set } from '../look/dom.js';
 
 const size = 160; // px of a cover
 const shown = 6000; // ms that a new card stays marked

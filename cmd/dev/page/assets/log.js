@@ -1,6 +1,6 @@
 // The log beside Home: what was done, and when which shelf showed it.
 
-import { icon, make, paint, set } from './dom.js';
+import { icon, make, paint, set } from '../look/dom.js';
 
 const kept = 30;
 const patience = 90_000; // ms after which an action stops waiting for a shelf

@@ -1,7 +1,8 @@
 // The page: who listens, the loop that keeps Home current, and what taps do.
 
 import { artistOf, fetchHome, fetchListeners, send } from './client.js';
-import { make, paint } from './dom.js';
+import { make, paint } from '../look/dom.js';
+import { themeButton } from '../look/theme.js';
 import { Home } from './home.js';
 import { Log } from './log.js';
 import { Way } from './way.js';
@@ -156,20 +157,6 @@ function clock() {
   if ($('greeting').textContent !== greeting) $('greeting').textContent = greeting;
 }
 
-// theme goes round: as the system, dark, light.
-function theme() {
-  const root = document.documentElement;
-  const next = { undefined: 'dark', dark: 'light', light: undefined }[root.dataset.theme];
-  if (next) root.dataset.theme = next;
-  else delete root.dataset.theme;
-  const label = `Colours: ${next ?? 'as the system'}`;
-  $('theme').setAttribute('aria-label', label);
-  say(label);
-  try {
-    localStorage.setItem('theme', next ?? '');
-  } catch { /* not remembered, then */ }
-}
-
 // meet fills the list of listeners; it tries until the server answers.
 async function meet() {
   for (;;) {
@@ -190,13 +177,9 @@ async function meet() {
   choose(listeners.some((l) => l.id === asked) ? asked : listeners[0].id);
 }
 
-try {
-  const kept = localStorage.getItem('theme');
-  if (kept) document.documentElement.dataset.theme = kept;
-} catch { /* as the system, then */ }
 $('listener').addEventListener('change', (e) => choose(e.target.value));
 $('any').addEventListener('click', () => listeners.length > 0 && choose(listeners[Math.floor(Math.random() * listeners.length)].id));
-$('theme').addEventListener('click', theme);
+themeButton($('theme'), say);
 $('player-heart').addEventListener('click', () => heart(nowPlaying));
 $('player-follow').addEventListener('click', () => follow(nowPlaying));
 document.addEventListener('visibilitychange', () => wake());

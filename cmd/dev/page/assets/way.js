@@ -1,7 +1,7 @@
 // The panel of counters, from Event to Home. It stays hidden where the process doesn't show them.
 
 import { fetchWay } from './client.js';
-import { ago, make } from './dom.js';
+import { ago, make } from '../look/dom.js';
 
 const period = 2000; // ms
 

@@ -1,0 +1,52 @@
+// Package page is the editors' pages: plain HTML, CSS and JavaScript modules out of the binary, which ask the CMS's
+// API of the same address for everything, and no other machine for anything but covers.
+package page
+
+import (
+	"embed"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"net/http"
+
+	"homefeed/api/look"
+)
+
+//go:embed assets
+var assets embed.FS
+
+// Person is somebody whom the pages can be used as, without signing in.
+type Person struct {
+	Name  string `json:"name"`
+	Token string `json:"token"` // a bearer token
+}
+
+// policy lets the pages use their own files, this address, and covers from anywhere.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: https:; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+
+// New is the handler of /cms/ and everything below it. people is for development only: everybody who can reach the
+// pages gets their tokens. Without any, a proxy in front says who somebody is, or the pages ask for a token.
+func New(people ...Person) (http.Handler, error) {
+	own, err := fs.Sub(assets, "assets")
+	if err != nil {
+		return nil, fmt.Errorf("cms pages: opening assets: %w", err)
+	}
+	shared, err := look.Files()
+	if err != nil {
+		return nil, fmt.Errorf("cms pages: opening assets: %w", err)
+	}
+	list, err := json.Marshal(append([]Person{}, people...))
+	if err != nil {
+		return nil, fmt.Errorf("cms pages: encoding people: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /cms/{$}", func(w http.ResponseWriter, r *http.Request) { http.ServeFileFS(w, r, own, "cms.html") })
+	mux.HandleFunc("GET /cms/people", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(list) // a reader that left needs no answer
+	})
+	mux.Handle("GET /cms/assets/", http.StripPrefix("/cms/assets/", http.FileServerFS(own)))
+	mux.Handle("GET /cms/look/", http.StripPrefix("/cms/look/", http.FileServerFS(shared)))
+	return look.Guard(policy, mux), nil
+}
