@@ -214,7 +214,7 @@ func (c *Checker) homes(ctx context.Context, p placement.Placements, now time.Ti
 		}
 		shown[v] = append(shown[v], i)
 	}
-	counts := newCounts(p)
+	counts := newCounts(p, c.Shelves)
 	homes := make([]*homepb.Home, len(users)*len(views))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(sampleWidth)

@@ -21,7 +21,7 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 func shelves() []*shelf.Shelf {
 	var all []*shelf.Shelf
 	for _, name := range []string{"recent", "more", "new", "trending"} {
-		all = append(all, &shelf.Shelf{Name: name, Doc: "D.", Fill: func(context.Context, *shelf.Request) ([]shelf.Card, error) { return nil, nil }})
+		all = append(all, &shelf.Shelf{Name: name, Title: map[string]string{"recent": "Recently played", "more": "More like {artist}"}[name], Doc: "D.", Fill: func(context.Context, *shelf.Request) ([]shelf.Card, error) { return nil, nil }})
 	}
 	return all
 }
@@ -78,19 +78,19 @@ func TestCheck(t *testing.T) {
 			"error at shelves[1].audiencePercent: want 0 to 100; 0 means all",
 			"error at shelves[1].minCards: want 0 to 20, the most that the shelf ever has"}},
 		"empty for some": {places{{Shelf: "recent"}, {Shelf: "trending"}, {Shelf: "more"}}, []string{
-			"warning at shelves[1].shelf: trending would be empty for 2 of 2 sampled listeners",
-			"warning at shelves[2].shelf: more would be empty for 1 of 2 sampled listeners",
-			"warning at shelves[2].shelf: more repeats cards of recent above it for 1 of 2 sampled listeners"}},
+			"warning at shelves[1].shelf: it would be empty for 2 of 2 sampled listeners",
+			"warning at shelves[2].shelf: it would be empty for 1 of 2 sampled listeners",
+			"warning at shelves[2].shelf: it repeats cards of Recently played above it for 1 of 2 sampled listeners"}},
 		"neighbours across an empty one": {places{{Shelf: "recent"}, {Shelf: "trending", Markets: []string{"SE"}}, {Shelf: "new"}}, []string{
-			"warning at shelves[1].shelf: trending would be empty for 2 of 2 sampled listeners",
-			"warning at shelves[2].shelf: new repeats cards of recent above it for 1 of 2 sampled listeners"}},
+			"warning at shelves[1].shelf: it would be empty for 2 of 2 sampled listeners",
+			"warning at shelves[2].shelf: it repeats cards of Recently played above it for 1 of 2 sampled listeners"}},
 		"locales": {places{
 			{Shelf: "recent", Titles: map[string]string{"sv": "Nyss", "de-CH": "Eben {artist}"}, PlainTitles: map[string]string{"sv": "Nyss"}},
 			{Shelf: "new", Titles: map[string]string{"de": "Neu"}, Markets: []string{"SE"}}}, []string{
 			"warning at shelves[0].titles: no title in de: listeners there see the title without a locale",
 			"warning at shelves[0].plainTitles: no plain title in de-CH: it is shown when there is nothing to fill the {names} in with",
 			"warning at shelves[1].titles: no title in sv: listeners there see the title without a locale",
-			"warning at shelves[1].shelf: new repeats cards of recent above it for 1 of 2 sampled listeners"}},
+			"warning at shelves[1].shelf: it repeats cards of Recently played above it for 1 of 2 sampled listeners"}},
 		"times": {places{{Shelf: "recent", To: noon}, {Shelf: "new", From: noon.Add(time.Hour), Platforms: []string{"ios"}}}, []string{
 			"warning at shelves[0].to: the time is over: the shelf is not shown any more",
 			"warning at shelves[0].shelf: none of 2 sampled listeners would see it: its markets, platforms, share or times leave all of them out"}},

@@ -5,6 +5,8 @@ import (
 
 	"homefeed/api/homepb"
 	"homefeed/api/placement"
+	"homefeed/api/title"
+	"homefeed/shelves/shelf"
 	"homefeed/shelves/shelfpb"
 )
 
@@ -14,15 +16,22 @@ type counts struct {
 	index      map[string]int // of a shelf's placement
 	seen       []int          // Homes that the placement is on
 	empty      []int          // of those, without a card
-	repeats    []map[int]int  // Homes on which it repeats a card of the placement above it, by that one's index
+	called     map[string]string
+	repeats    []map[int]int // Homes on which it repeats a card of the placement above it, by that one's index
 }
 
-func newCounts(p placement.Placements) *counts {
+func newCounts(p placement.Placements, shelves []*shelf.Shelf) *counts {
 	n := len(p.Shelves)
-	c := &counts{placements: p, index: make(map[string]int, n), seen: make([]int, n), empty: make([]int, n), repeats: make([]map[int]int, n)}
+	c := &counts{called: map[string]string{}, placements: p, index: make(map[string]int, n), seen: make([]int, n), empty: make([]int, n), repeats: make([]map[int]int, n)}
 	for i, one := range p.Shelves {
 		c.index[one.Shelf] = i
 		c.repeats[i] = map[int]int{}
+	}
+	for _, s := range shelves {
+		c.called[s.Name] = s.Name
+		if s.Title != "" && !title.Parse(s.Title).Mentions() {
+			c.called[s.Name] = s.Title
+		}
 	}
 	return c
 }
@@ -76,16 +85,16 @@ func (c *counts) findings(listeners int) []Finding {
 		f.Listeners, f.Sampled = n, of
 		found = append(found, f)
 	}
-	for i, one := range c.placements.Shelves {
+	for i := range c.placements.Shelves {
 		switch {
 		case c.seen[i] == 0:
 			found = append(found, warn(i, "shelf", "none of %d sampled listeners would see it: its markets, platforms, share or times leave all of them out", listeners))
 		case c.empty[i] > 0:
-			about(i, c.empty[i], c.seen[i], fmt.Sprintf("%s would be empty", one.Shelf))
+			about(i, c.empty[i], c.seen[i], "it would be empty")
 		}
 		for above := range c.placements.Shelves { // not over the map, whose order changes
 			if n := c.repeats[i][above]; n > 0 {
-				about(i, n, c.seen[i], fmt.Sprintf("%s repeats cards of %s above it", one.Shelf, c.placements.Shelves[above].Shelf))
+				about(i, n, c.seen[i], fmt.Sprintf("it repeats cards of %s above it", c.called[c.placements.Shelves[above].Shelf]))
 			}
 		}
 	}
