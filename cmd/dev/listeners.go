@@ -44,6 +44,20 @@ func (l *listeners) Publish(ctx context.Context, topic string, msgs ...bus.Messa
 	return nil
 }
 
+// sample is some of them, no matter which.
+func (l *listeners) sample(_ context.Context, n int) ([]string, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	users := make([]string, 0, min(n, len(l.known)))
+	for u := range l.known {
+		if len(users) == n {
+			break
+		}
+		users = append(users, u)
+	}
+	return users, nil
+}
+
 // forPage is everybody, by id.
 func (l *listeners) forPage(context.Context) ([]page.Listener, error) {
 	l.mu.Lock()

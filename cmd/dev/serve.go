@@ -14,6 +14,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"homefeed/api"
+	"homefeed/api/cms"
+	"homefeed/api/cms/server"
 	"homefeed/api/rowcache"
 	"homefeed/cmd/dev/devtoken"
 	"homefeed/cmd/dev/page"
@@ -39,6 +41,7 @@ type process struct {
 	clients clients
 	runner  *refresh.Runner
 	seen    *listeners
+	desk    *cms.Desk
 	url     string // of the page and the API
 }
 
@@ -148,6 +151,9 @@ func (p *process) startAPI(context.Context) error {
 		return err
 	}
 	p.parts.Close("api", func() error { v1.Close(); return nil })
+	if err := p.startCMS(v1); err != nil {
+		return err
+	}
 	ln, err := net.Listen("tcp", p.cfg.Listen)
 	if err != nil {
 		return fmt.Errorf("-listen: %w", err)
@@ -158,6 +164,7 @@ func (p *process) startAPI(context.Context) error {
 		return err
 	}
 	srv := api.Server("", routes, p.log)
+	srv.Protocols = server.Protocols()
 	p.parts.Go("http", func(ctx context.Context) error { return ops.ServeHTTP(ctx, ln, srv) })
 	return nil
 }
@@ -176,5 +183,5 @@ func (p *process) routes(v1 http.Handler) (http.Handler, error) {
 	mux.Handle("/v1/", v1)
 	mux.Handle("/art/", http.StripPrefix("/art", p.library.art()))
 	mux.Handle("/", front)
-	return mux, nil
+	return mux, p.cmsRoutes(mux)
 }

@@ -33,6 +33,7 @@ type apiConfig struct {
 	RolesClaim   string
 	Placements   string
 	SecretFile   string
+	CMS          bool
 	// Services are asked for listeners who have no row yet; without them those get the editors' defaults.
 	Services servicesConfig
 }
@@ -46,6 +47,7 @@ func (c *apiConfig) flags(fs *flag.FlagSet) {
 	fs.StringVar(&c.RolesClaim, "oidc-roles-claim", "roles", "the `claim` with a service's roles")
 	fs.StringVar(&c.Placements, "placements", "", "`file` (JSON) with the order, titles and default cards of the shelves; empty: every shelf under its own title")
 	fs.StringVar(&c.SecretFile, "secret-file", "", "`file` with at least 32 bytes that all instances share, which keep tokens from being made up; empty: this process makes its own, and page tokens are of no use elsewhere")
+	fs.BoolVar(&c.CMS, "cms", false, "show what the cms role publishes; -placements is for before anything is")
 	c.Services.flags(fs, ", for listeners who have no row yet; empty: they get the editors' defaults")
 }
 
@@ -128,6 +130,11 @@ func (c *apiConfig) start(ctx context.Context, r *role) error {
 		return err
 	}
 	r.parts.Close("api", func() error { handler.Close(); return nil })
+	if c.CMS {
+		if err := follow(ctx, r, c.Rows.Cloud, placements, handler); err != nil {
+			return err
+		}
+	}
 	ln, err := r.listen(c.Listen)
 	if err != nil {
 		return err

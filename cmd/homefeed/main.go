@@ -42,6 +42,7 @@ type environment struct {
 func commands() []command {
 	return []command{
 		{"api", "serve Home and take in events", &apiConfig{}},
+		{"cms", "let editors arrange Home", &cmsConfig{}},
 		{"refresh", "turn triggers into rows", &refreshConfig{}},
 		{"songsplayed", "serve what listeners played, hearted and followed", &songsPlayedConfig{}},
 		{"word2vec", "serve what is near", &word2VecConfig{}},

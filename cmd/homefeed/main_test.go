@@ -26,6 +26,7 @@ import (
 // The flags that a role can't do without, right.
 var (
 	apiArgs     = []string{"api", "-project=p", "-instance=i", "-oidc-issuer=https://issuer.example", "-oidc-audience=a"}
+	cmsArgs     = []string{"cms", "-project=p", "-instance=i", "-iap-audience=/projects/1", "-iap-people=@example.com=viewer"}
 	refreshArgs = []string{"refresh", "-project=p", "-instance=i", "-songsplayed=a:1", "-word2vec=dns:///b:2", "-catalog=c:3"}
 )
 
@@ -47,6 +48,11 @@ func TestWrongFlags(t *testing.T) {
 		"no form":           {with(refreshArgs, "-lease=long"), []string{`"long"`, "-lease", "duration", "acknowledgement deadline"}},
 		"no value":          {[]string{"api", "-project"}, []string{"-project", "Google Cloud project"}},
 		"an argument":       {with(apiArgs, "now"), []string{`argument "now": want flags only`}},
+		"nobody comes in":   {[]string{"cms", "-project=p", "-instance=i"}, []string{"-iap-audience and -oidc-issuer are missing: want one or both"}},
+		"an unknown role":   {with(cmsArgs, "-iap-people=ann@example.com=boss"), []string{`-iap-people "ann@example.com=boss": want who=role`}},
+		"no address":        {with(cmsArgs, "-iap-people=ann=editor"), []string{`-iap-people "ann=editor": want who=role`}},
+		"people, no proxy":  {with(cmsArgs, "-iap-audience="), []string{"-iap-audience is missing: want"}},
+		"half an issuer":    {with(cmsArgs, "-oidc-issuer=https://issuer.example"), []string{"-oidc-audience is missing: want"}},
 		"issuer":            {with(apiArgs, "-oidc-issuer=issuer.example"), []string{`-oidc-issuer "issuer.example": want`, "https://"}},
 		"listen":            {with(apiArgs, "-listen=8080"), []string{`-listen "8080": want host:port`}},
 		"admin":             {with(refreshArgs, "-admin=127.0.0.1"), []string{`-admin "127.0.0.1": want host:port`}},

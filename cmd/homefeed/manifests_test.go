@@ -8,8 +8,10 @@ import (
 	"strings"
 	"testing"
 
+	"homefeed/api/cms/bigtablelog"
 	"homefeed/pipeline/event"
 	"homefeed/pipeline/trigger"
+	"homefeed/services/songsplayed/bigtabletable"
 	bigtablestore "homefeed/shelves/store/bigtable"
 )
 
@@ -50,7 +52,7 @@ func TestManifests(t *testing.T) {
 	for _, m := range variableMade.FindAllStringSubmatch(kustomization, -1) {
 		variables = append(variables, m[1])
 	}
-	for _, role := range []string{"api", "refresh", "songsplayed", "word2vec", "catalog"} {
+	for _, role := range []string{"api", "cms", "refresh", "songsplayed", "word2vec", "catalog"} {
 		t.Run(role, func(t *testing.T) {
 			if !strings.Contains(kustomization, role+".yaml") {
 				t.Errorf("kustomization.yaml lacks %s.yaml", role)
@@ -109,7 +111,9 @@ func TestTerraform(t *testing.T) {
 			t.Errorf("pubsub.tf lacks %q", name)
 		}
 	}
-	if !strings.Contains(tables, `"`+bigtablestore.DefaultTable+`"`) {
-		t.Errorf("bigtable.tf lacks the table %q", bigtablestore.DefaultTable)
+	for _, name := range []string{bigtablestore.DefaultTable, bigtabletable.TableName, bigtablelog.TableName} {
+		if !strings.Contains(tables, `"`+name+`"`) {
+			t.Errorf("bigtable.tf lacks the table %q", name)
+		}
 	}
 }

@@ -53,3 +53,18 @@ resource "google_bigtable_gc_policy" "songs_played" {
   column_family = "a"
   gc_rules      = jsonencode({ rules = [{ max_version = 1 }] })
 }
+
+# A row an entry of the editors' log, which is only ever appended to, and one with what they add up to.
+resource "google_bigtable_table" "cms" {
+  name          = "cms"
+  instance_name = google_bigtable_instance.homefeed.name
+  column_family { family = "e" }
+  lifecycle { prevent_destroy = true }
+}
+
+resource "google_bigtable_gc_policy" "cms" {
+  instance_name = google_bigtable_instance.homefeed.name
+  table         = google_bigtable_table.cms.name
+  column_family = "e"
+  gc_rules      = jsonencode({ rules = [{ max_version = 1 }] })
+}

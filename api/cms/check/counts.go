@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"strings"
 
 	"homefeed/api/homepb"
 	"homefeed/api/placement"
@@ -28,7 +29,7 @@ func newCounts(p placement.Placements, shelves []*shelf.Shelf) *counts {
 		c.repeats[i] = map[int]int{}
 	}
 	for _, s := range shelves {
-		c.called[s.Name] = s.Name
+		c.called[s.Name] = strings.ReplaceAll(s.Name, "_", " ")
 		if s.Title != "" && !title.Parse(s.Title).Mentions() {
 			c.called[s.Name] = s.Title
 		}

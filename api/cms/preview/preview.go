@@ -3,104 +3,93 @@
 package preview
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
 	"time"
 
 	"google.golang.org/protobuf/proto"
 
-	"homefeed/api"
 	"homefeed/api/apierror"
 	"homefeed/api/cms/check"
+	"homefeed/api/home"
 	"homefeed/api/homepb"
-	"homefeed/api/identity"
 	"homefeed/api/placement"
-	"homefeed/pipeline/bus"
+	"homefeed/pipeline/trigger"
 	"homefeed/shelves/shelf"
 	"homefeed/shelves/store"
 )
 
-// New makes Homes out of the rows. What it gives is the answer of an API of its own, which has the document for its
-// placements, the view's time for its clock and its listener for everybody: so it can't differ from what the API does.
-func New(rows api.Rows, shelves []*shelf.Shelf) check.Previewer {
+// Rows is what a preview needs of store.Store.
+type Rows interface {
+	Read(ctx context.Context, key store.Key, versions int) (store.Row, error)
+}
+
+// timeout bounds the reads of one Home.
+const timeout = 2 * time.Second
+
+// New makes Homes out of the rows as they were at the view's time, as far as older generations are kept, with what
+// makes Home for the API. For a listener without a row nothing is made on demand: a preview asks no service.
+func New(rows Rows, shelves []*shelf.Shelf) check.Previewer {
 	return func(ctx context.Context, v check.View, p placement.Placements) (*homepb.Home, error) {
-		a, err := api.New(api.Config{
-			Rows: upTo{rows, v.At}, Bus: silent{}, Shelves: shelves, Placements: p, Verifier: is(v.User),
-			Now: func() time.Time { return v.At },
-		})
+		ctx, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		config, err := home.NewConfig(p, shelves)
 		if err != nil {
 			return nil, fmt.Errorf("preview: %w", err)
 		}
-		defer a.Close()
-		query := url.Values{"market": {v.Market}, "platform": {v.Platform}, "locale": {v.Locale}}
-		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "/v1/home?"+query.Encode(), nil)
+		source, err := read(ctx, rows, v, config.Markets())
 		if err != nil {
-			return nil, fmt.Errorf("preview: %w", err)
+			return nil, err
 		}
-		r.Header.Set("Accept", "application/x-protobuf")
-		w := &answer{header: http.Header{}, status: http.StatusOK}
-		a.ServeHTTP(w, r)
-		home := new(homepb.Home)
-		if w.status == http.StatusOK {
-			err = proto.Unmarshal(w.body.Bytes(), home)
-		} else {
-			err = errors.New(http.StatusText(w.status))
+		arranged := config.Arrange(source, home.Viewer{User: v.User, Market: v.Market, Locale: v.Locale, Platform: v.Platform, Now: v.At}, home.Page{})
+		wire, err := home.Render{User: v.User}.Append(nil, arranged)
+		if err != nil {
+			return nil, fmt.Errorf("preview: encoding Home: %w", err)
 		}
-		switch {
-		case err != nil:
-			return nil, fmt.Errorf("preview: reading Home: %w", err)
-		case w.header.Get("Cache-Control") == "no-store": // a Home without rows must not be taken for the listener's
-			return nil, apierror.Unavailable("STORE_UNAVAILABLE", "the listener's rows could not be read", time.Second, nil)
+		shown := new(homepb.Home)
+		if err := proto.Unmarshal(wire, shown); err != nil {
+			return nil, fmt.Errorf("preview: a row can't be decoded: %w", err)
 		}
-		return home, nil
+		return shown, nil
 	}
 }
 
-// upTo is the rows as they were at a time, as far as older generations are kept.
-type upTo struct {
-	api.Rows
-	at time.Time
+// read fails where the API would show what it can: an editor must not take an outage for a Home without rows.
+func read(ctx context.Context, rows Rows, v check.View, markets bool) (home.Source, error) {
+	user, err := store.UserKey(v.User)
+	if err != nil {
+		return home.Source{}, fmt.Errorf("preview: %w", err)
+	}
+	keys := []store.Key{user}
+	for _, m := range []string{v.Market, trigger.World} { // what the market lacks, the world has
+		if m == "" || !markets {
+			continue
+		}
+		key, err := store.MarketKey(m)
+		if err != nil {
+			return home.Source{}, fmt.Errorf("preview: %w", err)
+		}
+		keys = append(keys, key)
+	}
+	found := make([]store.Row, len(keys))
+	for i, key := range keys {
+		row, err := rows.Read(ctx, key, store.Versions)
+		if err != nil {
+			return home.Source{}, apierror.Unavailable("STORE_UNAVAILABLE", "the listener's rows can't be read just now", time.Second, err)
+		}
+		found[i] = asOf(row, v.At)
+	}
+	return home.Source{Row: found[0], Markets: found[1:]}, nil
 }
 
-func (u upTo) Read(ctx context.Context, key store.Key, versions int) (store.Row, error) {
-	row, err := u.Rows.Read(ctx, key, store.Versions)
-	kept := make([]store.Cell, 0, len(row.Cells))
-	of := map[string]int{} // by shelf
+// asOf is the row without what is later than at. The row may be shared, so it is not changed.
+func asOf(row store.Row, at time.Time) store.Row {
+	var kept []store.Cell
 	for _, c := range row.Cells {
-		if !c.AsOf.After(u.at) && of[c.Shelf] < versions {
-			of[c.Shelf]++
+		if !c.AsOf.After(at) {
 			kept = append(kept, c)
 		}
 	}
 	row.Cells = kept
-	return row, err
+	return row
 }
-
-// is a Verifier of one listener.
-type is string
-
-func (i is) Verify(context.Context, *http.Request) (identity.Identity, error) {
-	return identity.Identity{User: string(i)}, nil
-}
-
-// silent takes no events: nothing is done on behalf of the listener.
-type silent struct{}
-
-func (silent) Publish(context.Context, string, ...bus.Message) error {
-	return errors.New("a preview takes no events")
-}
-
-// answer keeps what the API writes.
-type answer struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func (a *answer) Header() http.Header         { return a.header }
-func (a *answer) WriteHeader(status int)      { a.status = status }
-func (a *answer) Write(b []byte) (int, error) { return a.body.Write(b) }

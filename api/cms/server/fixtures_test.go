@@ -93,9 +93,7 @@ func serve(t *testing.T) string {
 		t.Fatal(err)
 	}
 	s := httptest.NewUnstartedServer(h)
-	s.Config.Protocols = new(http.Protocols)
-	s.Config.Protocols.SetHTTP1(true)
-	s.Config.Protocols.SetUnencryptedHTTP2(true)
+	s.Config.Protocols = server.Protocols()
 	s.Start()
 	t.Cleanup(s.Close)
 	return s.URL

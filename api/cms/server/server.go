@@ -90,6 +90,15 @@ func New(c Config) (http.Handler, error) {
 	return guard(handler, c.Verifier, c.Log), nil
 }
 
+// Protocols is what an http.Server has to speak for gRPC to work without TLS, too.
+func Protocols() *http.Protocols {
+	p := new(http.Protocols)
+	p.SetHTTP1(true)
+	p.SetHTTP2(true)
+	p.SetUnencryptedHTTP2(true)
+	return p
+}
+
 // Path is below which the server answers.
 const Path = "/" + cmspb.CmsName + "/"
 

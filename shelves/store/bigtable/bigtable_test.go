@@ -256,3 +256,42 @@ func TestNoAnswer(t *testing.T) {
 		t.Errorf("a caller's deadline: got %v, want %v", err, context.DeadlineExceeded)
 	}
 }
+
+// TestSample holds that listeners are found wherever the lot falls, each once, and nothing else is.
+func TestSample(t *testing.T) {
+	s := open(t, config(t, serve(t), "sampled"))
+	if got, err := s.Sample(t.Context(), 5, 0); len(got) > 0 || err != nil {
+		t.Errorf("of an empty table: %v, %v", got, err)
+	}
+	market, err := store.MarketKey("SE")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := []store.Key{market}
+	want := map[string]bool{}
+	for i := range 6 {
+		user := fmt.Sprint("user-", i)
+		key, err := store.UserKey(user)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys, want[user] = append(keys, key), true
+	}
+	for _, key := range keys {
+		if err := s.Write(t.Context(), key, store.Cell{Shelf: "discover", AsOf: time.UnixMilli(1000), Data: []byte("x")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, from := range []uint16{0, 1, 0x7fff, 0xffff} {
+		for n, most := range map[int]int{0: 0, 1: 1, 4: 4, 6: 6, 50: 6} {
+			got, err := s.Sample(t.Context(), n, from)
+			found := map[string]bool{}
+			for _, user := range got {
+				found[user] = want[user]
+			}
+			if err != nil || len(got) != most || len(found) != most {
+				t.Errorf("%d from %d: %v, %v", n, from, got, err)
+			}
+		}
+	}
+}
