@@ -47,7 +47,7 @@ export class Draft extends EventTarget {
   }
 
   schedule(after = rest) {
-    this.set(this.state === 'failed' && after === retry ? 'failed' : 'waiting');
+    if (after !== retry) this.set('waiting'); // else why it failed stays to be read
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.save(), after);
   }
