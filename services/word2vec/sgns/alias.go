@@ -49,8 +49,10 @@ func newAlias(weights []float64) alias {
 
 func (a alias) draw(r *random) int32 {
 	i, rest := r.below(len(a))
-	if c := a[i]; rest >= c.own {
-		return c.other
+	c := a[i]
+	drawn := int32(i)
+	if rest >= c.own { // compiled to no branch, which nobody could foretell
+		drawn = c.other
 	}
-	return int32(i)
+	return drawn
 }

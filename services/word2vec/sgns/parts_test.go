@@ -52,11 +52,11 @@ func TestLearnFollowsTheGradient(t *testing.T) {
 		w := tr.worker()
 		near, centre := []int32{2, 0, 5}, int32(4)
 
-		// The tracks that learn will draw, from a source in the same state.
-		again := w.random
 		var drawn []int32
 		for range negative {
-			if n := tr.negatives.draw(&again); n != centre {
+			n := w.draw()
+			w.drawn = append(w.drawn, n)
+			if n != centre {
 				drawn = append(drawn, n)
 			}
 		}

@@ -125,13 +125,22 @@ type worker struct {
 	rate    float32
 	kept    []int32 // of a sentence
 	near    []int32 // of a track
+	drawn   []int32 // the random tracks of the next step, whose rows are on their way to the processor
 	step    kernel.Step
+	_       [128]byte // so that no two threads write to one cache line all the time
 }
+
+// ahead is how many tracks of a sentence before its turn a track's rows are sent for.
+const ahead = 8
 
 // block learns from block n of all epochs, and returns how many tracks it held. Its chances and its learning rate
 // depend on n alone, not on which thread takes it.
 func (w *worker) block(n int64) int {
 	w.random = randomOf(w.Seed, uint64(n))
+	w.drawn = w.drawn[:0]
+	for range w.Negative {
+		w.drawn = append(w.drawn, w.draw())
+	}
 	words, ends := w.words.words, w.words.ends
 	epoch, b := n/int64(len(w.blocks)), w.blocks[n%int64(len(w.blocks))]
 	first := w.words.start(b.first)
@@ -153,7 +162,13 @@ func (w *worker) sentence(words []int32) {
 			w.kept = append(w.kept, word)
 		}
 	}
+	for _, word := range w.kept[:min(ahead, len(w.kept))] {
+		w.fetch(word)
+	}
 	for i, centre := range w.kept {
+		if i+ahead < len(w.kept) {
+			w.fetch(w.kept[i+ahead])
+		}
 		w.neighbours(i)
 		if !w.Exact {
 			w.learn(w.near, centre)
@@ -194,11 +209,27 @@ func (w *worker) target(n int, centre int32) (row int32, label, rate float32) {
 	case n == 0:
 		return centre, 1, w.rate
 	case n <= w.Negative:
-		if row = w.negatives.draw(&w.random); row != centre {
+		row = w.drawn[n-1]
+		w.drawn[n-1] = w.draw()
+		if row != centre {
 			return row, 0, w.rate
 		}
 	}
 	return w.nothing, 0, 0
+}
+
+// draw is a random track, whose row is sent for. With many tracks few rows are near the processor, and with several
+// threads many are near another one: a step would spend most of its time waiting for memory.
+func (w *worker) draw() int32 {
+	track := w.negatives.draw(&w.random)
+	w.kernel.Fetch(w.out, track)
+	return track
+}
+
+// fetch sends for both rows of a track.
+func (w *worker) fetch(track int32) {
+	w.kernel.Fetch(w.in, track)
+	w.kernel.Fetch(w.out, track)
 }
 
 // learnt is the in vectors, one behind the other. The trainer is done with them.

@@ -67,7 +67,9 @@ type Kernel struct {
 	// looked-from row that comes twice is taken the second time where the first left it. Do allocates only when
 	// From is longer than ever before.
 	Do func(*Step)
+	// Fetch asks for a row that a step will need soon to be brought near the processor. It changes nothing.
+	Fetch func(r Rows, row int32)
 }
 
 // Portable runs everywhere.
-func Portable() Kernel { return Kernel{"plain Go", portable} }
+func Portable() Kernel { return Kernel{Name: "plain Go", Do: portable, Fetch: func(Rows, int32) {}} }

@@ -5,7 +5,7 @@ import "golang.org/x/sys/cpu" // the standard library keeps its own such package
 // Best is the fastest kernel that this processor can run.
 func Best() Kernel {
 	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
-		return Kernel{"AVX2", avx2}
+		return Kernel{Name: "AVX2", Do: avx2, Fetch: fetch}
 	}
 	return Portable()
 }
@@ -22,3 +22,10 @@ func avx2(s *Step) {
 //
 //go:noescape
 func stepAVX2(in, out *float32, stride int, from *int32, n int, to *[Targets]int32, label, rate *[Lane]float32, pulls *float32)
+
+func fetch(r Rows, row int32) { prefetch(&r.Data[int(row)*r.Stride], 4*r.Stride) }
+
+// prefetch asks for bytes from p on, a cache line of 64 at a time.
+//
+//go:noescape
+func prefetch(p *float32, bytes int)

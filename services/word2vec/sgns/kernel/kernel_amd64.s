@@ -232,3 +232,15 @@ rows:
 
 	VZEROUPPER
 	RET
+
+// func prefetch(p *float32, bytes int)
+TEXT ·prefetch(SB), NOSPLIT, $0-16
+	MOVQ p+0(FP), AX
+	MOVQ bytes+8(FP), CX
+
+lines:
+	PREFETCHT0 (AX)
+	ADDQ $64, AX
+	SUBQ $64, CX
+	JGT lines
+	RET

@@ -109,6 +109,19 @@ func FuzzDo(f *testing.F) {
 	})
 }
 
+func TestFetchChangesNothing(t *testing.T) {
+	for _, k := range kernels(t) {
+		s := step(rand.New(rand.NewPCG(1, 1)), 5, 13, 1)
+		want := slices.Clone(s.In.Data)
+		for i := range int32(5) { // to the last byte of the last row
+			k.Fetch(s.In, i)
+		}
+		if diff := cmp.Diff(want, s.In.Data); diff != "" {
+			t.Errorf("%s: (-want +got)\n%s", k.Name, diff)
+		}
+	}
+}
+
 // What is beyond the dimension must stay zero, or it would weigh in.
 func TestPaddingStaysZero(t *testing.T) {
 	for _, k := range kernels(t) {

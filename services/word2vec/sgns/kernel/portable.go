@@ -53,7 +53,7 @@ func Dot(a, b []float32) float32 {
 	return s0 + s1 + s2 + s3
 }
 
-// Sigmoid is computed as 1/(1 + 2^y) with y = −x·log₂e: the whole part of y goes into the exponent's bits, and
+// What Sigmoid is made of: it is computed as 1/(1 + 2^y) with y = −x·log₂e: the whole part of y goes into the exponent's bits, and
 // 2 to the rest, at most ½ away from 0, is a polynomial (the Taylor series of e^(r·ln 2) to the fifth power, whose
 // error is under 4e-6 of it). Beyond ±maxPower it is as good as 0 or 1.
 const (
