@@ -12,7 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -24,6 +24,7 @@ import (
 	"homefeed/services/rpc"
 	"homefeed/services/word2vec"
 	"homefeed/services/word2vec/modelfile"
+	"homefeed/services/word2vec/vectors"
 	"homefeed/services/word2vec/word2vecpb"
 )
 
@@ -32,6 +33,7 @@ const (
 	seeds, nearest = 5, 20
 	workers        = 8   // calls at once when the most is looked for
 	share          = .6  // of the most, for the latencies
+	copies         = 2   // of the model, which take turns
 	settleSwaps    = 1   // swaps before the memory is first looked at
 	mostRSS        = .02 // growth over the swaps that is put up with
 )
@@ -51,8 +53,10 @@ func (c *serveConfig) run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	path := filepath.Join(dir, "model"+modelfile.Extension)
-	if err := c.renew(path); err != nil {
-		return err
+	for i := range copies {
+		if err := errors.Join(c.copied(path+fmt.Sprint(i)), renew(path+fmt.Sprint(i), path)); err != nil {
+			return err
+		}
 	}
 	server, err := word2vec.OpenServer(path, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -91,24 +95,25 @@ func (c *serveConfig) ids() ([]string, error) {
 	return all, nil
 }
 
-// renew puts a copy of the model, another file, under the path.
-func (c *serveConfig) renew(path string) error {
+// copied puts a copy of the model, another file, under the path.
+func (c *serveConfig) copied(path string) error {
 	from, err := os.Open(c.Model)
 	if err != nil {
 		return err
 	}
 	defer from.Close()
-	to, err := os.Create(path + ".new")
-	if err != nil {
+	return vectors.Replace(path, func(w io.Writer) error {
+		_, err := io.Copy(w, from)
+		return err
+	})
+}
+
+// renew puts the file from under the path to, as a new model comes.
+func renew(from, to string) error {
+	if err := os.Link(from, to+".new"); err != nil {
 		return err
 	}
-	if _, err := io.Copy(to, from); err != nil {
-		return errors.Join(err, to.Close())
-	}
-	if err := to.Close(); err != nil {
-		return err
-	}
-	return os.Rename(path+".new", path)
+	return os.Rename(to+".new", to)
 }
 
 // swaps replaces the model again and again while calls go on.
@@ -119,7 +124,7 @@ func (c *serveConfig) swaps(ctx context.Context, l *load, perSecond float64, pat
 	loading.Go(func() { l.steady(ctx, time.Hour, perSecond) })
 	var first int64
 	for i := range c.Swaps {
-		if err := c.renew(path); err != nil {
+		if err := renew(path+fmt.Sprint(i%copies), path); err != nil {
 			return err
 		}
 		answer, err := l.client.Reload(ctx, &word2vecpb.ReloadRequest{})
@@ -146,7 +151,7 @@ func (c *serveConfig) swaps(ctx context.Context, l *load, perSecond float64, pat
 
 // resident is the process's memory in KB, as Linux counts it, without garbage.
 func resident() (kb int64, err error) {
-	runtime.GC()
+	debug.FreeOSMemory()
 	text, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		return 0, fmt.Errorf("reading resident memory, which takes Linux: %w", err)

@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"homefeed/services/word2vec"
+	"homefeed/services/word2vec/dot"
 	"homefeed/services/word2vec/vectors"
 	"homefeed/shelves/shelf"
 )
@@ -115,7 +116,7 @@ func TestNearestAgreesWithSorting(t *testing.T) {
 		var want []shelf.Neighbour
 		for _, id := range ids {
 			if v, _ := m.Vector(id); id != seed && !slices.Contains(exclude, id) {
-				want = append(want, shelf.Neighbour{Track: id, Similarity: min(vectors.Dot(at, v), 1)})
+				want = append(want, shelf.Neighbour{Track: id, Similarity: min(dot.One(at, v), 1)})
 			}
 		}
 		slices.SortStableFunc(want, func(a, b shelf.Neighbour) int { return cmp.Compare(b.Similarity, a.Similarity) })
@@ -127,7 +128,7 @@ func TestNearestAgreesWithSorting(t *testing.T) {
 		}
 		for i, neighbour := range got {
 			// Rounding may turn those that are as near as each other around, and nothing else.
-			if v, _ := m.Vector(neighbour.Track); math.Abs(float64(vectors.Dot(at, v)-neighbour.Similarity)) > 1e-5 ||
+			if v, _ := m.Vector(neighbour.Track); math.Abs(float64(dot.One(at, v)-neighbour.Similarity)) > 1e-5 ||
 				neighbour.Track == seed || slices.Contains(exclude, neighbour.Track) {
 				rt.Fatalf("neighbour %d is %v", i, neighbour)
 			}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"homefeed/services/word2vec/dot"
 	"homefeed/services/word2vec/vectors"
 )
 
@@ -52,7 +53,7 @@ func TestRunWritesAModel(t *testing.T) {
 	similarity := func(a, b string) float32 {
 		i, _ := v.Find(a)
 		j, _ := v.Find(b)
-		return vectors.Dot(v.At(i), v.At(j))
+		return dot.One(v.At(i), v.At(j))
 	}
 	if same, other := similarity("a0", "a6"), similarity("a0", "b6"); same < other+.2 {
 		t.Errorf("similarity within a group %.2f, across %.2f", same, other)

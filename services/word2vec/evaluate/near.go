@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"homefeed/services/word2vec/dot"
 	"homefeed/services/word2vec/vectors"
 )
 
@@ -63,7 +64,7 @@ func nearest(v *vectors.Vectors, to int, number []int32) []int32 {
 	best := make([]near, 0, K+1)
 	query := v.At(to)
 	for i := range v.Len() {
-		s := vectors.Dot(query, v.At(i))
+		s := dot.One(query, v.At(i))
 		if i == to || len(best) == K && s <= best[K-1].similarity {
 			continue
 		}

@@ -128,7 +128,7 @@ type plan struct {
 	found    [3][]float64 // of the 10, 100 and 1,000 nearest, the share that lies in the n nearest lists
 	read     []float64    // the rows in the n nearest lists
 	probes   Probes
-	cost     float64
+	cost     float64 // comparisons of a search, with centroids and with rows: both are read from beyond the nearest cache
 }
 
 // build moves the rows into their lists, where they keep the order that they had.

@@ -105,17 +105,13 @@ func (e *exam) plan(c *clusters, home []int, recall float64) *plan {
 	return pl
 }
 
-// centroidCost is what comparing with a centroid costs, comparing with a row being 1: centroids are read by every
-// search, and so stay in a cache, as was measured with a million rows.
-const centroidCost = .5
-
 // aim sets the probes to what finds the share of the nearest. Recall 1 can take all lists.
 func (pl *plan) aim(recall float64) {
 	for d, found := range pl.found {
 		probes, _ := slices.BinarySearch(found, min(recall, found[len(found)-1]))
 		pl.probes[d] = uint32(max(probes, 1))
 	}
-	pl.cost = centroidCost*float64(pl.clusters.len()) + pl.read[pl.probes[0]]
+	pl.cost = float64(pl.clusters.len()) + pl.read[pl.probes[0]]
 }
 
 // settle searches in earnest, and aims higher until the codes' losses are made up for.
@@ -128,7 +124,7 @@ func (e *exam) settle(ctx context.Context, b *Built, pl *plan, recall float64) e
 	for goal, n := recall, 0; ; n++ {
 		pl.aim(goal)
 		b.Probes = pl.probes
-		b.Report = Report{Rows: float64(pl.clusters.len()) + pl.read[pl.probes[0]]}
+		b.Report = Report{Rows: pl.cost}
 		var err error
 		if b.Report.Recall, err = e.recall(ctx, b, rowOf); err != nil || b.Report.Recall >= recall || n == attempts {
 			return err

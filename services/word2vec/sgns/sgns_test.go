@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"homefeed/services/word2vec/dot"
 	"homefeed/services/word2vec/sgns"
 	"homefeed/services/word2vec/vectors"
 )
@@ -70,7 +71,7 @@ func nearest(v *vectors.Vectors, to, k int) []int {
 	}
 	var best []near
 	for i := range v.Len() {
-		s := vectors.Dot(v.At(i), v.At(to))
+		s := dot.One(v.At(i), v.At(to))
 		if i == to || len(best) == k && s <= best[k-1].similarity {
 			continue
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"homefeed/services/word2vec/dot"
 	"homefeed/services/word2vec/vectors"
 )
 
@@ -64,19 +65,6 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 	} {
 		if _, err := vectors.New(test.ids, test.dim, test.data); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: error %v, want one with %q", name, err, test.want)
-		}
-	}
-}
-
-func TestDot(t *testing.T) {
-	for n := range 20 {
-		a, b, want := make([]float32, n), make([]float32, n), float32(0)
-		for i := range n {
-			a[i], b[i] = float32(i+1), float32(i-3)
-			want += a[i] * b[i]
-		}
-		if got := vectors.Dot(a, b); got != want { // whole numbers: exact in any order
-			t.Errorf("Dot of %d = %v, want %v", n, got, want)
 		}
 	}
 }
@@ -343,7 +331,7 @@ func check(t *testing.T, v *vectors.Vectors, err error, size int) {
 		if found, ok := v.Find(v.ID(i)); !ok || found != i {
 			t.Fatalf("vector %d, %q, is found at %d, %v", i, v.ID(i), found, ok)
 		}
-		if length := vectors.Dot(v.At(i), v.At(i)); math.Abs(float64(length)-1) > 1e-3 {
+		if length := dot.One(v.At(i), v.At(i)); math.Abs(float64(length)-1) > 1e-3 {
 			t.Fatalf("vector %d has length² %v", i, length)
 		}
 	}
