@@ -26,6 +26,10 @@ var access = map[string]map[string]int{
 		"": 401, "bad": 401, "expired": 401, "away": 503, "listener:ann": 403,
 		"service:viewer": 200, "service:editor": 200, "service:admin": 200, "service:importer": 403, "service:other": 403,
 	},
+	"DELETE /v1/users/{user}": {
+		"": 401, "bad": 401, "expired": 401, "away": 503, "listener:ann": 200, "listener:bob": 403,
+		"service:viewer": 403, "service:editor": 403, "service:admin": 200, "service:importer": 403, "service:other": 403,
+	},
 	"POST /v1/events": {
 		"": 401, "bad": 401, "expired": 401, "away": 503, "listener:ann": 200,
 		"service:viewer": 403, "service:editor": 403, "service:admin": 403, "service:importer": 200, "service:other": 403,
@@ -33,7 +37,7 @@ var access = map[string]map[string]int{
 }
 
 func TestAccess(t *testing.T) {
-	a := newAPI(t, api.Config{})
+	a := newAPI(t, api.Config{Events: &songsPlayed{}})
 	fill := strings.NewReplacer("{user}", "ann", "{shelf}", "discover")
 	routes := api.RouteNames(a)
 	if len(routes) != len(access) {

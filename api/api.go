@@ -44,6 +44,8 @@ type Config struct {
 	Verifier   identity.Verifier
 	// OnDemand makes the shelves of listeners who have no row yet. nil: they get the editors' defaults.
 	OnDemand ondemand.Maker
+	// Events forgets listeners who ask for it, in songs-played. nil: nobody can be erased here.
+	Events Eraser
 	// Secret keeps tokens from being made up: at least 32 bytes, the same in every instance. nil: one of this
 	// process's own, whose tokens nobody takes after it.
 	Secret     []byte
@@ -124,6 +126,7 @@ type API struct {
 	tokens       *cardtoken.Tokens
 	pages        *pagetoken.Sealer
 	callers      *callers
+	eraser       Eraser        // nil: nobody can be erased here
 	intakes      chan struct{} // one a batch being handled
 	cacheControl []string      // of Home
 	vary         []string
@@ -153,7 +156,7 @@ func New(c Config) (*API, error) {
 		c.Now = time.Now
 	}
 	a := &API{
-		rows: c.Rows, bus: c.Bus, verifier: c.Verifier, limits: c.Limits.withDefaults(), log: c.Log, now: c.Now,
+		rows: c.Rows, bus: c.Bus, eraser: c.Events, verifier: c.Verifier, limits: c.Limits.withDefaults(), log: c.Log, now: c.Now,
 		shelves: c.Shelves, perShelf: map[string]shelfMetrics{}, down: map[string]bool{},
 	}
 	a.intakes = make(chan struct{}, a.limits.Intakes)

@@ -40,6 +40,7 @@ func (a *API) routes() []route {
 		{http.MethodGet, "/v1/home", listeners, a.home},
 		{http.MethodGet, "/v1/home/shelves/{shelf}", listeners, a.homeShelf},
 		{http.MethodGet, "/v1/users/{user}/shelves/{shelf}", having(identity.Viewer), a.userShelf},
+		{http.MethodDelete, "/v1/users/{user}", listenersOr(identity.Admin), a.erase},
 		{http.MethodPost, "/v1/events", listenersOr(identity.Importer), a.events},
 	}
 }

@@ -142,6 +142,7 @@ func (p *process) startAPI(context.Context) error {
 		Rows:       p.rows,
 		Bus:        p.seen,
 		OnDemand:   p.runner,
+		Events:     p.clients.plays,
 		Shelves:    shelves.All(),
 		Verifier:   devtoken.Verifier{},
 		Registerer: p.reg,

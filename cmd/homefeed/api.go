@@ -17,6 +17,7 @@ import (
 	"homefeed/pipeline/event"
 	"homefeed/pipeline/trigger"
 	"homefeed/services/ops"
+	"homefeed/services/songsplayed"
 	"homefeed/shelves"
 	"homefeed/shelves/refresh"
 	"homefeed/shelves/store"
@@ -34,7 +35,8 @@ type apiConfig struct {
 	Placements   string
 	SecretFile   string
 	CMS          bool
-	// Services are asked for listeners who have no row yet; without them those get the editors' defaults.
+	// Services are asked for listeners who have no row yet, and to erase listeners; without them those get the editors'
+	// defaults, and nobody is erased.
 	Services servicesConfig
 }
 
@@ -48,7 +50,7 @@ func (c *apiConfig) flags(fs *flag.FlagSet) {
 	fs.StringVar(&c.Placements, "placements", "", "`file` (JSON) with the order, titles and default cards of the shelves; empty: every shelf under its own title")
 	fs.StringVar(&c.SecretFile, "secret-file", "", "`file` with at least 32 bytes that all instances share, which keep tokens from being made up; empty: this process makes its own, and page tokens are of no use elsewhere")
 	fs.BoolVar(&c.CMS, "cms", false, "show what the cms role publishes; -placements is for before anything is")
-	c.Services.flags(fs, ", for listeners who have no row yet; empty: they get the editors' defaults")
+	c.Services.flags(fs, ", for listeners who have no row yet and to erase listeners; empty: those get the editors' defaults, and nobody is erased")
 }
 
 func (c *apiConfig) check(rest []string) error {
@@ -121,7 +123,7 @@ func (c *apiConfig) start(ctx context.Context, r *role) error {
 		Log:        r.env.log,
 	}
 	if c.onDemand() {
-		if config.OnDemand, err = c.maker(r, cached); err != nil {
+		if config.OnDemand, config.Events, err = c.maker(r, cached); err != nil {
 			return err
 		}
 	}
@@ -147,14 +149,15 @@ func (c *apiConfig) start(ctx context.Context, r *role) error {
 // maker is a runner in this process. The refresh role runs the same one behind the triggers; asking it over the network
 // would add a hop, an address and a second place where the work is bounded, to save linking what this binary has
 // anyway. Its work is idempotent, so that both may do the same listener at once. Services that are away don't keep the
-// API from being ready: it needs them for newcomers only.
-func (c *apiConfig) maker(r *role, rows refresh.Rows) (*refresh.Runner, error) {
-	cfg, err := c.Services.connect(r, func(string, ops.Check) {})
+// API from being ready: it needs them for newcomers, and to erase who asks for it, only.
+func (c *apiConfig) maker(r *role, rows refresh.Rows) (*refresh.Runner, *songsplayed.Client, error) {
+	cfg, plays, err := c.Services.connect(r, func(string, ops.Check) {})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	cfg.Store = rows
-	return refresh.New(cfg)
+	runner, err := refresh.New(cfg)
+	return runner, plays, err
 }
 
 func readSecret(file string) ([]byte, error) {

@@ -95,7 +95,7 @@ func (c *refreshConfig) start(ctx context.Context, r *role) error {
 
 // runner connects to the services and makes the runner.
 func (c *refreshConfig) runner(r *role, rows store.Store, bus *gcppubsub.Bus) (*refresh.Runner, error) {
-	cfg, err := c.Services.connect(r, func(name string, check ops.Check) { r.health.Add(name, check) })
+	cfg, _, err := c.Services.connect(r, func(name string, check ops.Check) { r.health.Add(name, check) })
 	if err != nil {
 		return nil, err
 	}
@@ -127,29 +127,30 @@ func (c *servicesConfig) check() error {
 }
 
 // connect begins a runner's configuration: with the clients, the shelves, logs and metrics. ready is told what to look
-// at before the process is ready.
-func (c *servicesConfig) connect(r *role, ready func(string, ops.Check)) (refresh.Config, error) {
+// at before the process is ready. The client of songs-played is for what a runner doesn't ask.
+func (c *servicesConfig) connect(r *role, ready func(string, ops.Check)) (refresh.Config, *songsplayed.Client, error) {
 	plays, err := r.dial("songsplayed", c.SongsPlayed, c.Plaintext)
 	if err != nil {
-		return refresh.Config{}, err
+		return refresh.Config{}, nil, err
 	}
 	ready("songsplayed", healthy(plays, &songsplayedpb.SongsPlayed_ServiceDesc))
 	vectors, err := r.dial("word2vec", c.Word2Vec, c.Plaintext)
 	if err != nil {
-		return refresh.Config{}, err
+		return refresh.Config{}, nil, err
 	}
 	ready("word2vec", healthy(vectors, &word2vecpb.Word2Vec_ServiceDesc))
 	tracks, err := r.dial("catalog", c.Catalog, c.Plaintext)
 	if err != nil {
-		return refresh.Config{}, err
+		return refresh.Config{}, nil, err
 	}
 	ready("catalog", healthy(tracks, &catalogpb.Catalog_ServiceDesc))
+	client := songsplayed.NewClient(plays)
 	return refresh.Config{
 		Shelves:    shelves.All(),
-		Plays:      songsplayed.NewClient(plays).For,
+		Plays:      client.For,
 		Vectors:    word2vec.NewClient(vectors),
 		Catalog:    catalog.NewCache(catalog.NewClient(tracks), catalog.CacheOptions{}),
 		Logger:     r.env.log,
 		Registerer: r.reg,
-	}, nil
+	}, client, nil
 }

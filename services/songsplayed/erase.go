@@ -65,17 +65,12 @@ func (s *Server) erasedAt(ctx context.Context, user string) (at int64, err error
 	return at, err
 }
 
-// Erasure is what became of an Erase.
-type Erasure struct {
-	Deleted int64 // actions, counted up to MaxScan of each kind
-	Left    int64 // actions that were found when looking again
-}
-
-// Erase forgets what the listener did up to and including at, for good. Calling it again is safe.
-func (c *Client) Erase(ctx context.Context, user string, at time.Time) (Erasure, error) {
+// Erase forgets what the listener did up to and including at, for good. It says how many actions were deleted, counted
+// up to MaxScan of each kind, and how many were found when looking again. Calling it again is safe.
+func (c *Client) Erase(ctx context.Context, user string, at time.Time) (deleted, left int64, err error) {
 	resp, err := c.service.Erase(ctx, &songsplayedpb.EraseRequest{User: user, At: timestamppb.New(at)})
 	if err != nil {
-		return Erasure{}, fmt.Errorf("erasing a listener's actions: %w", err)
+		return 0, 0, fmt.Errorf("erasing a listener's actions: %w", err)
 	}
-	return Erasure{Deleted: resp.GetDeleted(), Left: resp.GetLeft()}, nil
+	return resp.GetDeleted(), resp.GetLeft(), nil
 }
