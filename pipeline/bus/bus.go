@@ -77,6 +77,9 @@ type Log interface {
 	// Waiting is how many messages Read has not returned yet. 0 means that everything published before the
 	// call has been returned.
 	Waiting(ctx context.Context) (int, error)
+	// End is the position of the last message published before the call, 0 if there is none. Whoever has dealt with
+	// everything up to it misses nothing; Waiting can't tell that of messages which Read is just returning.
+	End(ctx context.Context) (uint64, error)
 	// Floor is the position after which this log started to read.
 	Floor() uint64
 	// SetFloor says durably that nothing at or below pos is needed again: the next opening of this name starts

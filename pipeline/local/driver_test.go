@@ -131,12 +131,13 @@ func TestClockWaitsForTheBatchInHand(t *testing.T) {
 // Events that come as they happen: each refresh is published when it is due, to the millisecond of the clock; or,
 // when the log is slow to hand out what is published, as soon as it has.
 func TestLiveTriggersAreOnTime(t *testing.T) {
-	for _, delay := range []time.Duration{0, 70 * time.Millisecond} {
-		t.Run(fmt.Sprint("delay ", delay), func(t *testing.T) {
+	for _, c := range []struct{ delay, hold time.Duration }{{}, {delay: 70 * time.Millisecond}, {hold: 70 * time.Millisecond}} {
+		delay := c.delay + c.hold
+		t.Run(fmt.Sprintf("delay %v, hold %v", c.delay, c.hold), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				rng := rand.New(rand.NewPCG(3, 3))
 				w := newWorld(t)
-				w.log.Delay = delay
+				w.log.Delay, w.log.Hold = c.delay, c.hold
 				stop := start(t, w.config(t))
 				for i := range 300 {
 					<-time.After(time.Duration(rng.Int64N(400)) * time.Millisecond)

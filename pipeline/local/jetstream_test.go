@@ -125,6 +125,11 @@ func (l *lagging) Waiting(ctx context.Context) (int, error) {
 	return n + l.more, err
 }
 
+func (l *lagging) End(ctx context.Context) (uint64, error) {
+	end, err := l.Log.End(ctx)
+	return end + uint64(l.more), err
+}
+
 func (l *lagging) SetFloor(ctx context.Context, pos uint64) error {
 	err := l.Log.SetFloor(ctx, pos)
 	if err == nil {

@@ -63,9 +63,7 @@ func (r *run) read(ctx context.Context) {
 
 // catchUp notes when the log has been read to its end.
 //
-// The sequencer asks the log, too, before it follows the clock; but that alone would miss entries that Read has
-// just returned and that are not counted as outstanding yet, and a log read from far behind would have the clock
-// overtake its last batch.
+// The sequencer asks the log itself before it follows the clock; this spares the log the question during a backlog.
 func (r *run) catchUp(ctx context.Context) error {
 	callCtx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

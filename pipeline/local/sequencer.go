@@ -161,19 +161,20 @@ func (s *sequencer) tick(ctx context.Context) error {
 	return s.deliver(ctx, message{watermark: s.now})
 }
 
-// idle reports whether everything published by now has been passed on.
+// idle reports whether everything published by now has been passed on. Positions are compared because counts can't
+// tell: an entry that the reader is just being given neither waits in the log nor is outstanding.
 func (s *sequencer) idle(ctx context.Context) bool {
 	if s.outstanding.Load() > 0 || !s.caughtUp.Load() {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	waiting, err := s.cfg.Log.Waiting(ctx)
+	end, err := s.cfg.Log.End(ctx)
 	if err != nil {
-		s.cfg.Logger.Warn("the log doesn't tell what is waiting", "error", err)
+		s.cfg.Logger.Warn("the log doesn't tell where it ends", "error", err)
 		return false
 	}
-	return waiting == 0 && s.outstanding.Load() == 0
+	return end <= max(s.pos, s.cfg.Log.Floor())
 }
 
 // begin sends a checkpoint after everything passed on so far.

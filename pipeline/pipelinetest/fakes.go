@@ -20,7 +20,7 @@ type Log struct {
 
 	// Fail, if set before use, is asked before each call of a reader, by the method's name.
 	Fail func(method string) error
-	// More is how many messages Waiting counts that aren't there: with it, a driver is never told that it has read
+	// More is how many messages Waiting and End count that aren't there: with it, a driver is never told that it has read
 	// everything.
 	More int
 	// Delay is how long messages are on their way to a Read, which Waiting knows of.
@@ -135,6 +135,15 @@ func (r *logReader) Waiting(context.Context) (int, error) {
 	r.log.mu.Lock()
 	defer r.log.mu.Unlock()
 	return len(r.log.entries) - int(r.pos) + r.log.More, nil
+}
+
+func (r *logReader) End(context.Context) (uint64, error) {
+	if err := r.fail("End"); err != nil {
+		return 0, err
+	}
+	r.log.mu.Lock()
+	defer r.log.mu.Unlock()
+	return uint64(len(r.log.entries) + r.log.More), nil
 }
 
 func (r *logReader) Floor() uint64 { return r.start }

@@ -203,7 +203,7 @@ func testLogWaitingZero(t *testing.T, f Fixture) {
 		}
 	})
 	ctx := patient(t)
-	zeros := 0
+	zeros, last := 0, uint64(0)
 	for returned := int64(0); returned < rounds*perRound && !t.Failed(); {
 		before := published.Load()
 		n, err := l.Waiting(ctx)
@@ -222,10 +222,14 @@ func testLogWaitingZero(t *testing.T, f Fixture) {
 			t.Fatalf("Read: %v", err)
 		}
 		returned += int64(len(entries))
+		last = entries[len(entries)-1].Pos
 	}
 	t.Logf("Waiting was 0 %d times on the way", zeros)
 	if n, err := l.Waiting(ctx); n != 0 || err != nil {
 		t.Errorf("Waiting at the end = %d, %v, want 0", n, err)
+	}
+	if end, err := l.End(ctx); end != last || err != nil {
+		t.Errorf("End = %d, %v, want the position of the last entry, %d", end, err, last)
 	}
 	publish(t, f.Publisher, f.Topic, messages("end", 0, 3)...)
 	if n, err := l.Waiting(patient(t)); n != 3 || err != nil {

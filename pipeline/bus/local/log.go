@@ -241,9 +241,9 @@ func (l *log) disconnect() {
 // Waiting implements bus.Log. Where other topics share the stream, the count may be too high, but 0 is exact.
 func (l *log) Waiting(ctx context.Context) (int, error) {
 	returned := l.returned.Load()
-	end, err := l.end(ctx)
+	end, err := l.End(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("counting what waits in log %s: %w", l.label(), err)
+		return 0, err
 	}
 	if end <= returned {
 		return 0, nil
@@ -251,9 +251,8 @@ func (l *log) Waiting(ctx context.Context) (int, error) {
 	return int(end - returned), nil
 }
 
-// end is the position of the last message. A consumer's own count of what is pending runs behind Publish, so the
-// stream itself is asked.
-func (l *log) end(ctx context.Context) (uint64, error) {
+// End implements bus.Log. A consumer's own count of what is pending runs behind Publish, so the stream itself is asked.
+func (l *log) End(ctx context.Context) (uint64, error) {
 	subjects := l.filter
 	if len(subjects) == 0 {
 		subjects = []string{">"}
@@ -268,7 +267,7 @@ func (l *log) end(ctx context.Context) (uint64, error) {
 		switch {
 		case errors.Is(err, jetstream.ErrMsgNotFound):
 		case err != nil:
-			return 0, err
+			return 0, fmt.Errorf("looking for the end of log %s: %w", l.label(), err)
 		default:
 			end = max(end, last.Sequence)
 		}
