@@ -252,12 +252,9 @@ func songsPlayed(b *testing.B) (*songsplayed.Client, func() error) {
 		b.Fatal(err)
 	}
 	songsplayed.Register(server, service)
-	conn, closeConn, err := rpc.InProcess(server, rpc.DialOptions{})
+	conn, err := rpc.Direct(server, rpc.DialOptions{}) // as cmd/dev does
 	if err != nil {
 		b.Fatal(err)
 	}
-	return songsplayed.NewClient(conn), func() error {
-		closeConn()
-		return table.Close()
-	}
+	return songsplayed.NewClient(conn), table.Close
 }
