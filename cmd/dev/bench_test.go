@@ -4,7 +4,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"slices"
 	"sync"
@@ -182,7 +181,14 @@ type listening struct {
 	n int
 }
 
-func newListening(n int) *listening { return &listening{newPlayers(1), n} }
+func newListening(n int) *listening {
+	l := &listening{newPlayers(1), n}
+	l.users = make([]string, n)
+	for i := range l.users {
+		l.users[i] = l.user(i)
+	}
+	return l
+}
 
 func (l *listening) user(i int) string { return fmt.Sprintf("listener-%d", i) }
 
@@ -190,7 +196,7 @@ func (l *listening) body(n int) []byte {
 	req := &eventpb.WriteEventsRequest{}
 	for range n {
 		e := l.next()
-		e.Kind, e.User, e.Object = event.Played, l.user(l.random.IntN(l.n)), l.tracks[rand.IntN(len(l.tracks))]
+		e.Kind, e.Object = event.Played, l.tracks[l.random.IntN(len(l.tracks))]
 		req.Events = append(req.Events, event.ToProto(e))
 	}
 	body, err := proto.Marshal(req)
@@ -203,8 +209,8 @@ func (l *listening) body(n int) []byte {
 // makeBodies are whose events lie in the last quarter of an hour, in order.
 func makeBodies(n, batch int) [][]byte {
 	l := newListening(5000)
-	l.last = time.Now().Add(-time.Duration(n*batch) * time.Millisecond).UnixMilli()
-	l.clock = func() time.Time { return time.Time{} }
+	at := time.Now().Add(-time.Duration(n*batch) * time.Millisecond)
+	l.clock = func() time.Time { at = at.Add(time.Millisecond); return at }
 	bodies := make([][]byte, n)
 	for i := range bodies {
 		bodies[i] = l.body(batch)

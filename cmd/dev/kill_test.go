@@ -87,12 +87,12 @@ type players struct {
 	users  []string
 	mu     sync.Mutex
 	sent   []event.Event
-	last   int64 // ms: no two events at one time
+	last   map[string]int64 // ms, by user: none has two events at one time
 	clock  func() time.Time
 }
 
 func newPlayers(seed uint64) *players {
-	p := &players{clock: time.Now, random: rand.New(rand.NewPCG(seed, 1)), users: madeup.New(1, madeup.Sizes{}).Listeners()[:50]}
+	p := &players{clock: time.Now, last: map[string]int64{}, random: rand.New(rand.NewPCG(seed, 1)), users: madeup.New(1, madeup.Sizes{}).Listeners()[:50]}
 	for e := range madeup.New(1, madeup.Sizes{}).History(time.Unix(1e9, 0), time.Unix(1e9+86400, 0)) {
 		if e.Kind == event.Played && !slices.Contains(p.tracks, e.Object) && len(p.tracks) < 500 {
 			p.tracks = append(p.tracks, e.Object)
@@ -135,11 +135,13 @@ func (p *players) play(ctx, playing context.Context, dev *instance, perSecond in
 }
 
 func (p *players) next() event.Event {
-	p.last = max(p.last+1, p.clock().UnixMilli())
+	user := p.users[p.random.IntN(len(p.users))]
+	// Times keep to the clock however many events there are: those ahead of it are refreshed when it gets there.
+	at := max(p.last[user]+1, p.clock().UnixMilli())
+	p.last[user] = at
 	e := event.Event{
-		ID: fmt.Sprintf("e%d", p.last), Kind: event.Played, Market: "SE",
-		User: p.users[p.random.IntN(len(p.users))], Object: p.tracks[p.random.IntN(len(p.tracks))],
-		Time: time.UnixMilli(p.last).UTC(),
+		ID: fmt.Sprintf("%s-%d", user, at), Kind: event.Played, Market: "SE",
+		User: user, Object: p.tracks[p.random.IntN(len(p.tracks))], Time: time.UnixMilli(at).UTC(),
 	}
 	switch p.random.IntN(20) {
 	case 0:
