@@ -10,6 +10,7 @@ import (
 
 	"homefeed/pipeline/bus/local"
 	"homefeed/pipeline/event"
+	"homefeed/pipeline/trigger"
 )
 
 // measure starts the clock; what it returns reports the rate and, because a machine is rarely idle, the processor time
@@ -74,8 +75,8 @@ func BenchmarkLogRead(b *testing.B) {
 // BenchmarkSubscribeAck takes and acknowledges b.N messages that are there, 256 at a time.
 func BenchmarkSubscribeAck(b *testing.B) {
 	lb := openBus(b, local.Options{})
-	publish(b, lb, b.N)
-	s, err := lb.Subscribe(b.Context(), "bench", event.Topics(), local.SubscriptionOptions{})
+	publishOn(b, lb, trigger.Topic, b.N)
+	s, err := lb.Subscribe(b.Context(), "bench", []string{trigger.Topic}, local.SubscriptionOptions{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -119,7 +120,7 @@ func BenchmarkIdle(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	s, err := lb.Subscribe(b.Context(), "bench", event.Topics(), local.SubscriptionOptions{})
+	s, err := lb.Subscribe(b.Context(), "bench", []string{trigger.Topic}, local.SubscriptionOptions{})
 	if err != nil {
 		b.Fatal(err)
 	}

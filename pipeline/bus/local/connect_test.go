@@ -11,6 +11,7 @@ import (
 
 	"homefeed/pipeline/bus/local"
 	"homefeed/pipeline/event"
+	"homefeed/pipeline/trigger"
 )
 
 func join(tb testing.TB, addr, dir string) *local.Bus {
@@ -63,12 +64,13 @@ func TestHostRestarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	s, err := guest.Subscribe(t.Context(), "s", event.Topics(), local.SubscriptionOptions{})
+	s, err := guest.Subscribe(t.Context(), "s", []string{trigger.Topic}, local.SubscriptionOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
 	publishTo(t, guest, "song-played", "before")
+	publishTo(t, guest, trigger.Topic, "before")
 	if diff := cmp.Diff([]string{"song-played before"}, readIDs(t, l)); diff != "" {
 		t.Fatal(diff)
 	}
@@ -98,6 +100,7 @@ func TestHostRestarts(t *testing.T) {
 	closeBus(t, host)
 	host = openBus(t, local.Options{Dir: dir, Listen: addr})
 	publishTo(t, host, "song-played", "after")
+	publishTo(t, host, trigger.Topic, "after")
 	for what, c := range map[string]chan string{"Read": readID, "Pull": pulledID} {
 		if id := <-c; id != "after" {
 			t.Errorf("%s after the restart brought %q, want %q", what, id, "after")

@@ -22,17 +22,21 @@ const (
 	attributesHeader = "homefeed-attributes" // a JSON object: attributes may hold what a header can't
 )
 
-// toNATS refuses what could not be read back as it was.
+// valid refuses what could not be read back as it was.
+func valid(m *bus.Message) error {
+	switch {
+	case len(m.Data) > bus.MaxData:
+		return fmt.Errorf("message of %d bytes: %w", len(m.Data), bus.ErrTooLarge)
+	case !fitsHeader(m.ID):
+		return fmt.Errorf("message ID %q: want no control characters and no space at its ends", m.ID)
+	case !fitsHeader(m.Key):
+		return fmt.Errorf("message Key %q: want no control characters and no space at its ends", m.Key)
+	}
+	return nil
+}
+
+// toNATS makes one message of a valid one.
 func toNATS(topic string, m *bus.Message) (*nats.Msg, error) {
-	if len(m.Data) > bus.MaxData {
-		return nil, fmt.Errorf("message of %d bytes: %w", len(m.Data), bus.ErrTooLarge)
-	}
-	if !fitsHeader(m.ID) {
-		return nil, fmt.Errorf("message ID %q: want no control characters and no space at its ends", m.ID)
-	}
-	if !fitsHeader(m.Key) {
-		return nil, fmt.Errorf("message Key %q: want no control characters and no space at its ends", m.Key)
-	}
 	h := make(nats.Header, 4)
 	if m.ID != "" {
 		h[idHeader] = []string{topic + "/" + m.ID}
@@ -43,12 +47,12 @@ func toNATS(topic string, m *bus.Message) (*nats.Msg, error) {
 	if !m.Time.IsZero() {
 		h[timeHeader] = []string{strconv.FormatInt(m.Time.UnixMilli(), 10)}
 	}
-	if len(m.Attributes) > 0 {
-		b, err := json.Marshal(m.Attributes)
-		if err != nil {
-			return nil, fmt.Errorf("encoding attributes: %w", err)
-		}
-		h[attributesHeader] = []string{string(b)}
+	attributes, err := encodeAttributes(m.Attributes)
+	if err != nil {
+		return nil, err
+	}
+	if attributes != "" {
+		h[attributesHeader] = []string{attributes}
 	}
 	return &nats.Msg{Subject: topic, Header: h, Data: m.Data}, nil
 }

@@ -14,7 +14,7 @@ import (
 
 	"homefeed/pipeline/bus"
 	"homefeed/pipeline/bus/local"
-	"homefeed/pipeline/event"
+	"homefeed/pipeline/trigger"
 )
 
 // childDir, when it is set, makes the test program the process that gets killed, with its bus in that directory.
@@ -40,7 +40,7 @@ func victim(dir, round string) error {
 	if err != nil {
 		return err
 	}
-	s, err := b.Subscribe(ctx, "s", event.Topics(), local.SubscriptionOptions{Lease: time.Hour})
+	s, err := b.Subscribe(ctx, "s", []string{trigger.Topic}, local.SubscriptionOptions{Lease: time.Hour})
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func victim(dir, round string) error {
 			id := fmt.Sprintf("%s-%d-%d", round, n, i)
 			msgs[i] = bus.Message{ID: id, Data: []byte(id)}
 		}
-		if err := b.Publish(ctx, event.Played.Topic(), msgs...); err != nil {
+		if err := b.Publish(ctx, trigger.Topic, msgs...); err != nil {
 			return errors.Join(err, <-consumed)
 		}
 		var said strings.Builder
@@ -103,14 +103,14 @@ func TestKill(t *testing.T) {
 	}
 
 	b := openBus(t, local.Options{Dir: dir})
-	l, err := b.OpenLog(t.Context(), "all", event.Topics())
+	l, err := b.OpenLog(t.Context(), "all", []string{trigger.Topic})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
 	stored := map[string]int{}
 	for _, line := range readIDs(t, l) {
-		stored[strings.TrimPrefix(line, event.Played.Topic()+" ")]++
+		stored[strings.TrimPrefix(line, trigger.Topic+" ")]++
 	}
 	for id := range heard.published {
 		if stored[id] == 0 {
@@ -171,7 +171,7 @@ func killVictim(t *testing.T, dir string, round, after int, heard said) {
 // drain consumes the subscription of the killed process until all of open have come.
 func drain(t *testing.T, b *local.Bus, open map[string]bool) {
 	t.Helper()
-	s, err := b.Subscribe(t.Context(), "s", event.Topics(), local.SubscriptionOptions{Lease: time.Hour})
+	s, err := b.Subscribe(t.Context(), "s", []string{trigger.Topic}, local.SubscriptionOptions{Lease: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"homefeed/pipeline/bus"
@@ -72,8 +73,8 @@ func (b *Bus) openLog(ctx context.Context, name string, topics []string) (*log, 
 	if err != nil {
 		return nil, err
 	}
-	if first := l.stream.CachedInfo().State.FirstSeq; floor > 0 && first > floor+1 {
-		l.reportDropped(first - floor - 1)
+	if first := l.stream.CachedInfo().State.FirstSeq; floor > 0 && first > sequenceOf(floor)+1 {
+		l.reportDropped(first - sequenceOf(floor) - 1)
 	}
 	l.startBehind(floor)
 	return l, nil
@@ -179,7 +180,11 @@ func (l *log) pull(ctx context.Context) error {
 		return l.bus.closedOr(err)
 	}
 	l.fresh = false
-	l.rest = make([]bus.Entry, 0, len(msgs))
+	size := 0
+	for _, m := range msgs {
+		size += max(packed(m), 1)
+	}
+	l.rest = make([]bus.Entry, 0, size)
 	for _, m := range msgs {
 		meta, err := m.Metadata()
 		if err != nil {
@@ -190,14 +195,8 @@ func (l *log) pull(ctx context.Context) error {
 			return nil
 		}
 		l.next++
-		l.taken = meta.Sequence.Stream
-		published := meta.Timestamp.UTC()
-		l.rest = append(l.rest, bus.Entry{
-			Message:   fromNATS(m, published),
-			Topic:     m.Subject,
-			Published: published,
-			Pos:       meta.Sequence.Stream,
-		})
+		l.rest = appendEntries(l.rest, m, meta.Sequence.Stream, l.taken, meta.Timestamp.UTC())
+		l.taken = lastOf(meta.Sequence.Stream)
 	}
 	return nil
 }
@@ -207,7 +206,7 @@ func (l *log) connect(ctx context.Context) error {
 	config := jetstream.ConsumerConfig{
 		FilterSubjects:    l.filter,
 		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
-		OptStartSeq:       l.taken + 1,
+		OptStartSeq:       max(sequenceOf(l.taken), 1), // perhaps a part of its pack only was taken in
 		AckPolicy:         jetstream.AckNonePolicy,
 		MemoryStorage:     true,
 		InactiveThreshold: consumerIdle,
@@ -238,7 +237,8 @@ func (l *log) disconnect() {
 	l.consumer, l.puller = "", nil
 }
 
-// Waiting implements bus.Log. Where other topics share the stream, the count may be too high, but 0 is exact.
+// Waiting implements bus.Log. It counts a pack that has not been taken in as one message, but the last, and those of
+// other topics in the stream too; 0 is exact.
 func (l *log) Waiting(ctx context.Context) (int, error) {
 	returned := l.returned.Load()
 	end, err := l.End(ctx)
@@ -247,6 +247,9 @@ func (l *log) Waiting(ctx context.Context) (int, error) {
 	}
 	if end <= returned {
 		return 0, nil
+	}
+	if packs := sequenceOf(end) - sequenceOf(returned); packs > 0 {
+		return int(packs-1) + int(end-position(sequenceOf(end), 0)) + 1, nil
 	}
 	return int(end - returned), nil
 }
@@ -269,7 +272,7 @@ func (l *log) End(ctx context.Context) (uint64, error) {
 		case err != nil:
 			return 0, fmt.Errorf("looking for the end of log %s: %w", l.label(), err)
 		default:
-			end = max(end, last.Sequence)
+			end = max(end, position(last.Sequence, max(packed(&nats.Msg{Header: last.Header}), 1)-1))
 		}
 	}
 	return end, nil

@@ -43,7 +43,7 @@ func newMetrics() *metrics {
 			Name: "homefeed_bus_read_total", Help: "Messages read, by log.",
 		}, []string{"log"}),
 		unreadDropped: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "homefeed_bus_unread_dropped_total", Help: "Messages that went out of retention before a log read them.",
+			Name: "homefeed_bus_unread_dropped_total", Help: "Messages that went out of retention before a log read them; those stored together count once.",
 		}, []string{"log"}),
 	}
 }

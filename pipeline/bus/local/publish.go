@@ -48,13 +48,9 @@ func (b *Bus) publish(ctx context.Context, topic string, msgs []bus.Message) err
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	encoded := make([]*nats.Msg, len(msgs))
-	for i := range msgs {
-		m, err := toNATS(topic, &msgs[i])
-		if err != nil {
-			return err
-		}
-		encoded[i] = m
+	encoded, err := encode(topic, msgs)
+	if err != nil {
+		return err
 	}
 	for len(encoded) > 0 {
 		n, size := 0, int64(0)
@@ -68,6 +64,26 @@ func (b *Bus) publish(ctx context.Context, topic string, msgs []bus.Message) err
 		encoded = encoded[n:]
 	}
 	return nil
+}
+
+func encode(topic string, msgs []bus.Message) ([]*nats.Msg, error) {
+	for i := range msgs {
+		if err := valid(&msgs[i]); err != nil {
+			return nil, err
+		}
+	}
+	if packs(topic) {
+		return pack(topic, msgs)
+	}
+	encoded := make([]*nats.Msg, len(msgs))
+	for i := range msgs {
+		m, err := toNATS(topic, &msgs[i])
+		if err != nil {
+			return nil, err
+		}
+		encoded[i] = m
+	}
+	return encoded, nil
 }
 
 func (b *Bus) publishChunk(ctx context.Context, msgs []*nats.Msg, size int64) error {

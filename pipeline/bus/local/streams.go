@@ -36,6 +36,9 @@ func streamTopics() map[string][]string {
 	}
 }
 
+// packs reports whether a topic's messages travel in packs: those of the stream that is read as a log alone.
+func packs(topic string) bool { return slices.Contains(event.Topics(), topic) }
+
 // streamOf returns the one stream that holds all topics.
 func streamOf(topics ...string) (string, error) {
 	if len(topics) == 0 {
@@ -109,9 +112,9 @@ func (b *Bus) lowerFloors(ctx context.Context, floors jetstream.KeyValue, last m
 		if err != nil {
 			return err
 		}
-		if end, ok := last[stream]; ok && floor > end {
-			b.logger.Warn("bus stream ends before a log's floor: lowering the floor", "log", key, "floor", floor, "end", end)
-			if err := writeFloor(ctx, floors, key, end); err != nil {
+		if end, ok := last[stream]; ok && sequenceOf(floor) > end {
+			b.logger.Warn("bus stream ends before a log's floor: lowering the floor", "log", key, "floor", floor, "end", lastOf(end))
+			if err := writeFloor(ctx, floors, key, lastOf(end)); err != nil {
 				return err
 			}
 		}

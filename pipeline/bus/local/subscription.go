@@ -35,8 +35,9 @@ type subscription struct {
 }
 
 // Subscribe opens the durable subscription of this name, and makes it the first time, when it begins with the oldest
-// message that is kept. The topics have to be of one stream. One process has a subscription open at a time: what
-// an earlier one left unacknowledged is handed out again at once, whatever is left of its lease.
+// message that is kept. The topics have to be of one stream, and not of events, which are read as a log. One process
+// has a subscription open at a time: what an earlier one left unacknowledged is handed out again at once, whatever is
+// left of its lease.
 func (b *Bus) Subscribe(ctx context.Context, name string, topics []string, o SubscriptionOptions) (bus.Subscription, error) {
 	s, err := b.subscribe(ctx, name, topics, o)
 	if err != nil {
@@ -52,6 +53,11 @@ func (b *Bus) subscribe(ctx context.Context, name string, topics []string, o Sub
 	stream, err := streamOf(topics...)
 	if err != nil {
 		return nil, err
+	}
+	for _, topic := range topics {
+		if packs(topic) {
+			return nil, fmt.Errorf("topic %s is read as a log: want topics whose messages have leases of their own", topic)
+		}
 	}
 	if o.Lease <= 0 {
 		o.Lease = time.Minute
