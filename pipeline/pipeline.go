@@ -41,9 +41,12 @@ func Decode(topic string, data []byte, now time.Time) (event.Event, error) {
 	return e, nil
 }
 
-// TriggerMessage is the trigger as it is published on trigger.Topic. It fails only for a trigger that no stage
+// TriggerMessage is the trigger as it is published on trigger.Topic, with an ID if it has none yet. It fails only for a trigger that no stage
 // makes: one that is not UTF-8 or larger than a message may be.
 func TriggerMessage(t trigger.Trigger) (bus.Message, error) {
+	if t.ID == "" {
+		t = t.WithID()
+	}
 	data, err := trigger.Encode(t)
 	if err != nil {
 		return bus.Message{}, err

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"path/filepath"
+	"time"
 
 	"homefeed/pipeline/event"
 	"homefeed/pipeline/local"
@@ -28,10 +29,11 @@ func (p *process) startPipeline(ctx context.Context) error {
 	}
 	driver, err := local.New(local.Config{
 		Log:        log,
-		Publisher:  merging{p.bus},
+		Publisher:  p.bus,
 		Recorder:   p.clients.plays,
 		Policy:     policy,
 		Trends:     &trends.Config{},
+		MergeAfter: 10 * time.Second,
 		Dir:        filepath.Join(p.cfg.Data, "pipeline"),
 		Logger:     p.log,
 		Registerer: p.reg,
@@ -39,6 +41,7 @@ func (p *process) startPipeline(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.behind = driver.Behind
 	p.parts.Go("pipeline", driver.Run)
 	return nil
 }

@@ -39,6 +39,7 @@ type process struct {
 	bus     *local.Bus
 	rows    *rowcache.Cache // everybody here writes through it, so nobody sees an old row
 	clients clients
+	behind  func() bool // the pipeline works on a backlog; nil with -driver beam
 	runner  *refresh.Runner
 	seen    *listeners
 	desk    *cms.Desk
@@ -61,7 +62,7 @@ func serve(ctx context.Context, cfg Config, out io.Writer, log *slog.Logger) (er
 		return err
 	}
 	for _, start := range []func(context.Context) error{
-		p.startBus, p.startStore, p.startServices, p.startRunner, p.startPipeline, p.startAdmin, p.startAPI,
+		p.startBus, p.startStore, p.startServices, p.startPipeline, p.startRunner, p.startAdmin, p.startAPI,
 	} {
 		if err := start(ctx); err != nil {
 			return err
@@ -109,6 +110,7 @@ func (p *process) startRunner(ctx context.Context) error {
 		Vectors:     p.clients.vectors,
 		Catalog:     p.clients.catalog,
 		DeadLetters: p.bus,
+		Yield:       p.behind,
 		ExtendEvery: 20 * time.Second, // the bus' lease is a minute
 		Logger:      p.log,
 		Registerer:  p.reg,

@@ -116,6 +116,9 @@ func live(t *testing.T, w *world, calls int, every time.Duration, fed <-chan str
 	w.recorder.Fail = func([]event.Event) error { return k.call() }
 	cfg := w.config(t)
 	cfg.Publisher, cfg.CheckpointEvery = &watched{w, k}, every
+	if calls%2 == 0 {
+		cfg.MergeAfter = 5 * time.Second // which the outages of the bus exceed
+	}
 	stop := start(t, cfg)
 	for !k.killed() {
 		select {

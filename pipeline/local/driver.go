@@ -70,6 +70,9 @@ type Config struct {
 	// CheckpointEvery is the least time between two moves of the floor; 0 means 1 s. One that costs much, because
 	// there are many listeners, is followed by a pause of 50 times as long, at most a minute.
 	CheckpointEvery time.Duration
+	// MergeAfter is how late a trigger must be to be held back for up to a second and merged with those of its listener
+	// that follow, as behind a backlog. It covers the same events. 0: none is.
+	MergeAfter time.Duration
 	// DrainTimeout is how long Run may take to finish what it has read when it is told to stop; 0 means 10 s.
 	DrainTimeout time.Duration
 
@@ -95,8 +98,8 @@ func New(cfg Config) (*Driver, error) {
 		return nil, errors.New("local pipeline: Recorder: want the songs-played service, got nil")
 	case cfg.Policy == nil:
 		return nil, errors.New("local pipeline: Policy: want one of refreshpolicy.New, got nil")
-	case cfg.Shards < 0 || cfg.Recording < 0 || cfg.MaxBatch < 0 || cfg.CheckpointEvery < 0 || cfg.DrainTimeout < 0:
-		return nil, errors.New("local pipeline: Shards, Recording, MaxBatch, CheckpointEvery, DrainTimeout: want 0 or more")
+	case cfg.Shards < 0 || cfg.Recording < 0 || cfg.MaxBatch < 0 || cfg.CheckpointEvery < 0 || cfg.MergeAfter < 0 || cfg.DrainTimeout < 0:
+		return nil, errors.New("local pipeline: Shards, Recording, MaxBatch, CheckpointEvery, MergeAfter, DrainTimeout: want 0 or more")
 	}
 	if cfg.Trends != nil {
 		filled := cfg.Trends.WithDefaults()
@@ -119,6 +122,10 @@ func New(cfg Config) (*Driver, error) {
 	p := &progress{}
 	return &Driver{cfg: cfg, progress: p, metrics: newMetrics(cfg.Registerer, p, cfg.Clock)}, nil
 }
+
+// Behind reports whether Run works on a backlog: there was more to read than a batch, and it has not read the end of
+// the log since. Whoever would use what Run has not decided yet can wait.
+func (d *Driver) Behind() bool { return !d.progress.caughtUp.Load() }
 
 func setDefault[T int | time.Duration](v *T, to T) {
 	if *v == 0 {

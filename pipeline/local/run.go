@@ -94,7 +94,8 @@ func (d *Driver) newRun() *run {
 	}
 	r.triggers, r.letters = r.newOutbox(trigger.Topic), r.newOutbox(event.DeadLetterTopic)
 	for i := range d.cfg.Shards {
-		s := &shard{number: i, listeners: listeners.New(d.cfg.Policy), outbox: r.triggers, metrics: d.metrics}
+		s := &shard{number: i, listeners: listeners.New(d.cfg.Policy), outbox: r.triggers, metrics: d.metrics,
+			late: late{after: d.cfg.MergeAfter, clock: d.cfg.Clock}}
 		r.shards = append(r.shards, s)
 		r.consumers = append(r.consumers, &consumer{in: make(chan message, batches), decide: s.decide})
 	}

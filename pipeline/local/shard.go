@@ -53,6 +53,7 @@ func (r *run) consume(ctx context.Context, c *consumer) error {
 type shard struct {
 	number    int
 	listeners *listeners.Set
+	late      late
 	ready     []bus.Message
 	outbox    *outbox.Outbox
 	metrics   *metrics
@@ -70,6 +71,9 @@ func (s *shard) decide(ctx context.Context, m message) (int64, error) {
 		s.metrics.decided.Add(float64(len(m.batch.byShard[s.number])))
 	}
 	if err := s.listeners.Advance(time.UnixMilli(m.watermark), emit); err != nil {
+		return 0, err
+	}
+	if err := s.publish(ctx, s.late.take(m.checkpoint != nil)); err != nil {
 		return 0, err
 	}
 	if err := s.flush(ctx); err != nil {
@@ -92,7 +96,14 @@ func (s *shard) decide(ctx context.Context, m message) (int64, error) {
 const flushAt = 256
 
 func (s *shard) emit(ctx context.Context, fired []trigger.Trigger) error {
-	for _, t := range fired {
+	if err := s.publish(ctx, s.late.sort(fired)); err != nil || !s.late.full() {
+		return err
+	}
+	return s.publish(ctx, s.late.take(false))
+}
+
+func (s *shard) publish(ctx context.Context, triggers []trigger.Trigger) error {
+	for _, t := range triggers {
 		m, err := pipeline.TriggerMessage(t)
 		if err != nil {
 			return err

@@ -46,6 +46,9 @@ func Reference(entries []bus.Entry, policy *refreshpolicy.Policy, windows *trend
 	for user, state := range states {
 		out.Triggers = append(out.Triggers, policy.Advance(state, user, until)...)
 	}
+	for i, t := range out.Triggers {
+		out.Triggers[i] = t.WithID()
+	}
 	Sort(out.Triggers)
 	if windows != nil {
 		out.Trends = newestWindows(out.Events, windows.WithDefaults(), until)

@@ -106,7 +106,8 @@ func (p *Policy) MaxFreshness() time.Duration {
 }
 
 // Add takes one event of the state's listener. Every refresh due at or before the event's time fires first, so
-// that the triggers don't depend on when timers ran; they are returned in order of FireTime. pos is the event's
+// that the triggers don't depend on when timers ran; they are returned in order of FireTime, without an ID, which
+// publishing gives them: behind a backlog most never get there. pos is the event's
 // position at the source (any rising number), for OldestPos.
 func (p *Policy) Add(s *State, e event.Event, pos uint64) []trigger.Trigger {
 	at := e.Time.UnixMilli()
@@ -171,7 +172,7 @@ func (p *Policy) fire(s *State, user string, now int64) []trigger.Trigger {
 				t.Due = append(t.Due, sl.serve(p.rules[i].shelf))
 			}
 		}
-		fired = append(fired, t.WithID())
+		fired = append(fired, t)
 	}
 	for i := range s.slots {
 		s.slots[i].expire(p, &p.rules[i], now)

@@ -3,12 +3,12 @@ package trigger
 import "slices"
 
 // Merge makes one trigger of those of each listener, and keeps the newest of each market's, whose windows replace one
-// another. What it returns covers every event that ts cover, in the order of each key's first. It is for a
-// backlog: of a listener's many refreshes only the last would be seen. ts are in the order of publishing.
+// another. What it returns covers every event that ts cover, in the order of each key's first; what was merged has no
+// ID. It is for a backlog: of a listener's many refreshes only the last would be seen. ts are in the order of publishing.
 func Merge(ts []Trigger) []Trigger {
 	merged := make([]Trigger, 0, len(ts))
 	at := make(map[string]int, len(ts))
-	changed := map[int]bool{}
+	owned := map[int]bool{} // its Due is a copy
 	for _, t := range ts {
 		i, known := at[t.Key()]
 		switch {
@@ -20,25 +20,24 @@ func Merge(ts []Trigger) []Trigger {
 				merged[i] = t
 			}
 		default:
-			merged[i], changed[i] = merge(merged[i], t), true
+			if !owned[i] {
+				merged[i].Due, owned[i] = slices.Clone(merged[i].Due), true
+			}
+			merged[i].merge(&t)
 		}
-	}
-	for i := range changed {
-		merged[i] = merged[i].WithID()
 	}
 	return merged
 }
 
-// merge keeps the earlier FireTime: latency counts from the older promise. The result still needs its ID.
-func merge(a, b Trigger) Trigger {
-	due := slices.Clone(a.Due)
+// merge keeps the earlier FireTime: latency counts from the older promise.
+func (a *Trigger) merge(b *Trigger) {
 	for _, d := range b.Due {
-		i := slices.IndexFunc(due, func(have Due) bool { return have.Shelf == d.Shelf })
+		i := slices.IndexFunc(a.Due, func(have Due) bool { return have.Shelf == d.Shelf })
 		if i < 0 {
-			due = append(due, d)
+			a.Due = append(a.Due, d)
 			continue
 		}
-		have := &due[i]
+		have := &a.Due[i]
 		if d.First.Time.Before(have.First.Time) {
 			have.First = d.First
 		}
@@ -47,9 +46,8 @@ func merge(a, b Trigger) Trigger {
 		}
 		have.Count += d.Count
 	}
-	a.Due = due
+	a.ID = ""
 	if b.FireTime.Before(a.FireTime) {
 		a.FireTime = b.FireTime
 	}
-	return a
 }

@@ -31,8 +31,10 @@ func TestMerge(t *testing.T) {
 		market(60, 3), // late: an older window never replaces a newer one
 		listener("ada", 7, run("recent", 5, 5, 1)), // late: its event comes before the others
 	})
+	ada := listener("ada", 7, run("recent", 5, 24, 6), run("heavy", 10, 24, 5))
+	ada.ID = ""
 	want := []trigger.Trigger{
-		listener("ada", 7, run("recent", 5, 24, 6), run("heavy", 10, 24, 5)),
+		ada,
 		market(120, 2),
 		listener("bo", 13, run("recent", 11, 11, 1)),
 	}

@@ -43,6 +43,9 @@ type Config struct {
 	Now        func() time.Time      // for metrics only; nil: time.Now
 
 	Concurrency int // how many listeners are worked on at once; 0 means 16
+	// Yield, if set, says that somebody needs the machine more: while it does, Run works on one listener at a time. The
+	// pipeline does so behind a backlog, when what is made now would have to be made again.
+	Yield func() bool
 	// MaxHeld is how many triggers are held at most, queued and running; 0 means 16,384, about 25 MB. What is held
 	// is merged by listener, so holding much is what makes a backlog cheap.
 	MaxHeld       int
@@ -85,6 +88,9 @@ func New(cfg Config) (*Runner, error) {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Yield == nil {
+		cfg.Yield = func() bool { return false }
 	}
 	setDefault(&cfg.Concurrency, 16)
 	setDefault(&cfg.MaxHeld, 16<<10)

@@ -100,7 +100,7 @@ func (q *queue) dispatch(ctx context.Context) {
 		}
 		var jobs chan job
 		var next job
-		if len(q.ready) > 0 {
+		if len(q.ready) > 0 && (len(q.running) == 0 || !q.r.cfg.Yield()) {
 			jobs, next = q.jobs, job{q.ready[0], q.pending[q.ready[0]]}
 		}
 		select {
