@@ -3,6 +3,7 @@ package refresh_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -37,6 +38,35 @@ func TestMake(t *testing.T) {
 	if row := f.row(t, "ann"); len(row) != 1 {
 		t.Errorf("stored: %v", row)
 	}
+}
+
+// TestMakeIsAsOfWhatTheShelfListensTo: the row is the one that the pipeline would have made, or none.
+func TestMakeIsAsOfWhatTheShelfListensTo(t *testing.T) {
+	listening := func(kind shelf.Kind) *shelf.Shelf {
+		s := filling(fmt.Sprintf("on_%d", kind), func(context.Context, *shelf.Request) ([]shelf.Card, error) { return oneCard, nil })
+		s.On = []shelf.Signal{{Kind: kind}}
+		return s
+	}
+	f := newFixture(listening(shelf.Hearted), listening(shelf.Followed))
+	heart := shelftest.Noon.Add(-time.Hour)
+	f.cfg.Plays = func(string, time.Time) shelf.SongsPlayed { return hearted{at: heart} }
+	cells, err := f.runner(t).Make(t.Context(), "ann", []string{fmt.Sprintf("on_%d", shelf.Followed), fmt.Sprintf("on_%d", shelf.Hearted)})
+	if err != nil || len(cells) != 1 || !cells[0].AsOf.Equal(heart) {
+		t.Errorf("%v, %v; want the shelf of hearts alone, as of %v", cells, err, heart)
+	}
+}
+
+// hearted knows one heart, long ago, and a play that is newer.
+type hearted struct {
+	silent
+	at time.Time
+}
+
+func (h hearted) Recent(context.Context, int) ([]shelf.Play, error) {
+	return []shelf.Play{{Track: "mozart.k525", Time: h.at.Add(time.Minute)}}, nil
+}
+func (h hearted) Hearts(context.Context, int) ([]shelf.Play, error) {
+	return []shelf.Play{{Track: "mozart.k525", Time: h.at}}, nil
 }
 
 func TestMakeOfNothing(t *testing.T) {
