@@ -65,6 +65,9 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		busErrors: f.NewCounterVec(prometheus.CounterOpts{Name: name("bus_errors_total"),
 			Help: "Calls of the bus that failed: pull, ack, nack, extend, publish. Leases bring back what they concern."}, []string{"call"}),
 	}
+	for _, reason := range []string{"undecodable", "bad_trigger", string(Failed), string(TimedOut), string(Panicked)} {
+		m.deadLetters.WithLabelValues(reason) // a rate from the first one on
+	}
 	if reg == nil {
 		return m, nil
 	}
