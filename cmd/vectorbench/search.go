@@ -117,12 +117,16 @@ func (b *bench) ours(ctx context.Context, recall float64) ([]result, error) {
 			return nil, err
 		}
 	}
-	name := fmt.Sprintf("ours, asked for %v: %d lists, %d probes, opened in %.2f CPU-s", recall, m.Lists(), m.Probes[0], opened)
+	name := fmt.Sprintf("ours, asked for %v: %d lists, %d probes by %d of %d cells, opened in %.2f CPU-s", recall, m.Lists(), m.Probes[0],
+		m.CellProbes[0], len(m.CellStarts)-1, opened)
 	coded, err := b.search(ctx, name, m.Index, order)
 	if err != nil {
 		return nil, err
 	}
-	plain := &ivf.Index{Dim: m.Dim, Vectors: m.Index.Vectors, Centroids: m.Centroids, Starts: m.Starts, Probes: m.Probes}
+	plain := &ivf.Index{
+		Dim: m.Dim, Vectors: m.Index.Vectors, Centroids: m.Centroids, Starts: m.Starts, Probes: m.Probes,
+		Cells: m.Cells, CellStarts: m.CellStarts, CellProbes: m.CellProbes,
+	}
 	uncoded, err := b.search(ctx, "the same without codes", plain, order)
 	coded.cpu = cpu
 	return []result{coded, uncoded}, err
@@ -145,7 +149,7 @@ func (b *bench) build(ctx context.Context, path string, recall float64) (cpu flo
 // search times the best of three rounds, on one thread.
 func (b *bench) search(ctx context.Context, name string, x *ivf.Index, order []int) (result, error) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	r := result{name: name, mem: float64(4*(len(x.Vectors)+len(x.Scales)+len(x.Centroids)+len(x.Starts))+len(x.Codes)+len(x.CentroidCodes)) / 1e6}
+	r := result{name: name, mem: float64(4*(len(x.Vectors)+len(x.Scales)+len(x.Centroids)+len(x.Cells)+len(x.Starts)+len(x.CellStarts))+len(x.Codes)+len(x.CentroidCodes)) / 1e6}
 	for range 3 {
 		start := time.Now()
 		found, err := b.answers(ctx, x, order)

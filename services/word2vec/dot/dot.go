@@ -3,7 +3,10 @@
 // wherever a row has a length that the kernels don't take, in Go.
 package dot
 
-import "math"
+import (
+	"math"
+	"unsafe" // for an address that is only looked at
+)
 
 // Lengths of rows that the kernels take are multiples of these; Padded rounds up to them.
 const (
@@ -64,6 +67,14 @@ func oneGo(a, b []float32) float32 {
 		s0 += a[i] * b[i]
 	}
 	return s0 + s1 + s2 + s3
+}
+
+// Fetch has the processor read x into its nearest cache, and doesn't wait for it. Where there are no kernels it does
+// nothing.
+func Fetch[T int8 | float32](x []T) {
+	if len(x) > 0 && kernels() {
+		fetchKernel(unsafe.Pointer(&x[0]), len(x)*int(unsafe.Sizeof(x[0])))
+	}
 }
 
 // Codes sets out[i] to scales[i] times the product of q with row i of codes, each as long as q: Rows on vectors of a

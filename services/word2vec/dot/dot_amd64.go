@@ -1,6 +1,10 @@
 package dot
 
-import "golang.org/x/sys/cpu" // the Go project's own, for what the processor has
+import (
+	"unsafe"
+
+	"golang.org/x/sys/cpu" // the Go project's own, for what the processor has
+)
 
 func kernels() bool { return cpu.X86.HasAVX2 && cpu.X86.HasFMA }
 
@@ -18,3 +22,8 @@ func oneKernel(a, b *float32, lanes int) float32
 //
 //go:noescape
 func codesKernel(out *float32, q *int16, codes *int8, scales *float32, blocks, stride int)
+
+// fetchKernel is Fetch of bytes, at least one.
+//
+//go:noescape
+func fetchKernel(x unsafe.Pointer, bytes int)

@@ -170,3 +170,17 @@ codesLane:
 	JNZ        codesBlock
 	VZEROUPPER
 	RET
+
+// func fetchKernel(x unsafe.Pointer, bytes int)
+TEXT ·fetchKernel(SB), NOSPLIT, $0-16
+	MOVQ x+0(FP), SI
+	MOVQ bytes+8(FP), CX
+	ADDQ SI, CX       // the end
+	ANDQ $-64, SI     // the line that x starts in
+
+fetchLine:
+	PREFETCHT0 (SI)
+	ADDQ       $64, SI
+	CMPQ       SI, CX
+	JLT        fetchLine
+	RET

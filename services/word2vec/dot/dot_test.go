@@ -102,6 +102,19 @@ func TestCodesDoNotOverflow(t *testing.T) {
 	}
 }
 
+// Nothing changes, and nothing outside of x is needed: the last bytes are at the end of what there is.
+func TestFetch(t *testing.T) {
+	x, codes := []float32{1, 2, 3}, make([]int8, 4096)
+	for n := range len(codes) + 1 {
+		Fetch(codes[n:])
+	}
+	Fetch(x)
+	Fetch[float32](nil)
+	if !slices.Equal(x, []float32{1, 2, 3}) {
+		t.Errorf("%v after Fetch", x)
+	}
+}
+
 func TestPadded(t *testing.T) {
 	for dim, want := range map[int]int{0: 0, 1: 8, 8: 8, 9: 16} {
 		if got := Padded(dim, Lane); got != want {

@@ -16,7 +16,7 @@ const DefaultRecall = .98
 type Options struct {
 	// Recall is the share of the 10 nearest that a search has to find, 0.5 to 1; 0 means DefaultRecall.
 	Recall float64
-	// Lists is how many lists there are about; 0 finds out which of 4√n to 10√n is cheapest, or that n rows need
+	// Lists is how many lists there are about; 0 finds out which of 5√n and 20√n is cheaper, or that n rows need
 	// none, as decided by ExactBelow. 1 scans all rows.
 	Lists int
 	// Plain leaves out the codes: a fifth less memory, and more of it to read in a search.
@@ -68,15 +68,14 @@ func Build(ctx context.Context, dim int, vectors []float32, o Options) (*Built, 
 	}
 	var best *plan
 	for _, lists := range candidates(p.len(), o.Lists) {
-		c, err := divide(ctx, p, lists, r)
+		c, err := divide(ctx, p, exam.others(), lists, r)
 		if err != nil {
 			return nil, err
 		}
-		home, err := c.assign(ctx, p)
+		drawn, err := exam.plan(ctx, c, o.Recall)
 		if err != nil {
 			return nil, err
 		}
-		drawn := exam.plan(c, home, o.Recall)
 		if best == nil || drawn.cost < best.cost {
 			best = drawn
 		}
@@ -103,7 +102,7 @@ func candidates(rows, wanted int) []int {
 		return []int{min(wanted, rows)}
 	}
 	root := math.Sqrt(float64(rows))
-	return []int{int(4 * root), int(10 * root)}
+	return []int{int(5 * root), int(20 * root)}
 }
 
 // pad is the vectors as points whose length the kernels take. They are not copied if it already is.
@@ -120,21 +119,11 @@ func pad(dim int, vectors []float32) points {
 	return p
 }
 
-// plan is an index before its rows are moved.
-type plan struct {
-	clusters *clusters
-	home     []int // the list of each point
-	starts   []uint32
-	found    [3][]float64 // of the 10, 100 and 1,000 nearest, the share that lies in the n nearest lists
-	read     []float64    // the rows in the n nearest lists
-	probes   Probes
-	cost     float64 // comparisons of a search, with centroids and with rows: both are read from beyond the nearest cache
-}
-
 // build moves the rows into their lists, where they keep the order that they had.
 func (pl *plan) build(dim int, p points, plain bool) *Built {
 	x := &Index{
-		Dim: dim, Vectors: make([]float32, len(p.all)), Centroids: pl.clusters.all, Starts: pl.starts, Probes: pl.probes,
+		Dim: dim, Vectors: make([]float32, len(p.all)), Centroids: pl.clusters.all, Starts: pl.starts, Probes: pl.lists,
+		Cells: pl.clusters.cells, CellStarts: pl.clusters.starts, CellProbes: pl.cells,
 	}
 	order, next := make([]int, p.len()), append([]uint32(nil), pl.starts...)
 	for i, list := range pl.home {
@@ -144,18 +133,40 @@ func (pl *plan) build(dim int, p points, plain bool) *Built {
 		copy(x.Vectors[row*p.stride:], p.at(i))
 	}
 	if !plain {
-		x.Codes, x.Scales = encode(dim, x.Vectors)
-		x.CentroidCodes, x.CentroidScales = encode(dim, x.Centroids)
+		middle := mean(dim, x.Vectors)
+		x.Codes, x.Scales = encode(middle, x.Vectors)
+		x.CentroidCodes, x.CentroidScales = encode(middle, x.Centroids)
 	}
 	return &Built{Index: x, Order: order}
 }
 
-// encode is the codes of padded vectors.
-func encode(dim int, all []float32) (codes []int8, scales []float32) {
+// mean is the middle of padded vectors.
+func mean(dim int, all []float32) []float32 {
+	stride := RowLen(dim)
+	sum := make([]float64, stride)
+	for at := 0; at < len(all); at += stride {
+		add(sum, all[at:at+stride])
+	}
+	middle := make([]float32, dim)
+	for i := range middle {
+		middle[i] = float32(sum[i] / float64(len(all)/stride))
+	}
+	return middle
+}
+
+// encode is the codes of padded vectors, of how each differs from the middle: a query's product with the middle is the
+// same for all, and so of no consequence to which is nearest. What models learn has much in common, and codes are as
+// coarse as their largest number.
+func encode(middle []float32, all []float32) (codes []int8, scales []float32) {
+	dim := len(middle)
 	from, to := RowLen(dim), CodeLen(dim)
 	codes, scales = make([]int8, len(all)/from*to), make([]float32, len(all)/from)
+	own := make([]float32, dim)
 	for i := range scales {
-		scales[i] = dot.Encode(codes[i*to:(i+1)*to], all[i*from:i*from+dim])
+		for j, value := range all[i*from : i*from+dim] {
+			own[j] = value - middle[j]
+		}
+		scales[i] = dot.Encode(codes[i*to:(i+1)*to], own)
 	}
 	return codes, scales
 }

@@ -1,10 +1,12 @@
 // Package ivf finds the rows nearest to a direction among millions. Rows that point the same way lie together in a
-// list with a centroid (an inverted file, "IVF"); a search ranks the centroids, and compares the query with the rows
-// of the best lists only. How many that takes for a wanted recall is found out when the index is built, by exact
-// answers, and kept with it. Few rows need no lists: they are all compared, and the answer is exact.
+// list with a centroid (an inverted file, "IVF"), and centroids in cells likewise; a search ranks the cells, then the
+// centroids in the best cells, and compares the query with the rows of the best lists only. How many of each that takes
+// for a wanted recall is found out when the index is built, by exact answers, and kept with it. Few rows need no lists:
+// they are all compared, and the answer is exact.
 package ivf
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"sync"
@@ -23,6 +25,10 @@ type Index struct {
 	Centroids []float32 // list by list, padded as Vectors; empty: there is one list, which is scanned whole
 	Starts    []uint32  // list i is the rows from Starts[i] up to Starts[i+1]
 	Probes    Probes
+	// Cells are the centroids of the centroids, padded as these; there are some unless there is one list.
+	Cells      []float32
+	CellStarts []uint32 // cell i is the lists from CellStarts[i] up to CellStarts[i+1]
+	CellProbes Probes   // cells to open, where Probes is lists to look into
 	// Codes are the rows again, in a quarter of the space, to find candidates by; Vectors then rank those. Centroids
 	// have them, too, so that all of those stay in a cache. Empty: Vectors and Centroids are compared.
 	Codes          []int8    // row by row, each padded to CodeLen(Dim)
@@ -39,15 +45,18 @@ func RowLen(dim int) int { return dot.Padded(dim, dot.Lane) }
 // CodeLen is how many int8 a vector's codes take.
 func CodeLen(dim int) int { return dot.Padded(dim, dot.CodeLane) }
 
-// Probes is how many lists a search looks into to find most of the 10, the 100 and the 1,000 nearest.
+// Probes is how many lists, or cells, a search looks into to find most of the 10, the 100 and the 1,000 nearest.
 type Probes [3]uint32
 
-// of is the lists for the k nearest: on a straight line between the tuned counts, and beyond them, over log k.
+// of is the count for the k nearest: on a straight line between the tuned ones, and beyond them, over log k.
 func (p Probes) of(k float64) int {
-	x := math.Log10(max(k, 10)) - 1 // 0, 1 and 2 at the tuned ones
+	if k <= 10 {
+		return int(p[0])
+	}
+	x := math.Log10(k) - 1 // 0, 1 and 2 at the tuned ones
 	i := min(int(x), 1)
 	low, high := math.Log(float64(max(p[i], 1))), math.Log(float64(max(p[i+1], 1)))
-	return int(math.Ceil(math.Exp(low+(x-float64(i))*(high-low)) - 1e-9))
+	return int(min(math.Ceil(math.Exp(low+(x-float64(i))*(high-low))-1e-9), math.MaxInt32))
 }
 
 // Len is the number of rows.
@@ -60,6 +69,9 @@ func (x *Index) Len() int {
 
 // Lists is the number of lists.
 func (x *Index) Lists() int { return max(len(x.Starts)-1, 0) }
+
+// cells is the number of cells.
+func (x *Index) cells() int { return max(len(x.CellStarts)-1, 0) }
 
 // Row is the vector of a row, without padding. It must not be written to.
 func (x *Index) Row(i int) []float32 {
@@ -83,25 +95,38 @@ func (x *Index) Validate() error {
 			lists*CodeLen(x.Dim), lists)
 	case len(x.Centroids) != lists*RowLen(x.Dim) && (lists > 1 || len(x.Centroids) > 0):
 		return fmt.Errorf("%d values of centroids: want %d, for %d lists", len(x.Centroids), lists*RowLen(x.Dim), lists)
-	case x.Starts[0] != 0:
-		return fmt.Errorf("list 0 starts at row %d: want 0", x.Starts[0])
+	case len(x.Cells) != x.cells()*RowLen(x.Dim):
+		return fmt.Errorf("%d values of cells: want %d, for %d cells", len(x.Cells), x.cells()*RowLen(x.Dim), x.cells())
+	case lists > 1 && (x.cells() == 0 || int(x.CellStarts[x.cells()]) != lists):
+		return fmt.Errorf("%d cells: want some, which end at list %d", x.cells(), lists)
 	}
-	for i := range lists {
-		if x.Starts[i] > x.Starts[i+1] {
-			return fmt.Errorf("list %d starts at row %d, behind its end, %d", i, x.Starts[i], x.Starts[i+1])
-		}
+	if err := errors.Join(ascending(x.Starts, "list", "row"), ascending(x.CellStarts, "cell", "list")); err != nil {
+		return err
 	}
 	for _, scales := range [][]float32{x.Scales, x.CentroidScales} {
 		for i, scale := range scales {
-			if !(scale > 0 && scale <= 1) { // values are at most 1, and 127 codes stand for the largest
-				return fmt.Errorf("scale %d of codes is %v: want more than 0 and at most 1", i, scale)
+			if !(scale >= 0 && scale <= 1) { // values and their mean are at most 1, and 127 codes stand for the largest
+				return fmt.Errorf("scale %d of codes is %v: want 0 to 1", i, scale)
 			}
 		}
 	}
 	if err := units(x.Vectors, x.Dim, "row"); err != nil {
 		return err
 	}
-	return units(x.Centroids, x.Dim, "centroid")
+	return errors.Join(units(x.Centroids, x.Dim, "centroid"), units(x.Cells, x.Dim, "cell"))
+}
+
+// ascending fails unless there is a range from one start to the next, the first from 0 on.
+func ascending(starts []uint32, what, of string) error {
+	for i, start := range starts {
+		if i == 0 && start != 0 {
+			return fmt.Errorf("%s 0 starts at %s %d: want 0", what, of, start)
+		}
+		if i > 0 && start < starts[i-1] {
+			return fmt.Errorf("%s %d starts at %s %d, behind its end, %d", what, i-1, of, starts[i-1], start)
+		}
+	}
+	return nil
 }
 
 // units fails for a vector whose length is not 1, and so for one with a value that is not a number.

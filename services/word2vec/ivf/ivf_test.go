@@ -167,7 +167,7 @@ func TestBuildIsDeterministic(t *testing.T) {
 	all := clustered(3_000, 16, 3)
 	a, b := build(t, 16, all, ivf.Options{Lists: 100, Seed: 7}), build(t, 16, all, ivf.Options{Lists: 100, Seed: 7})
 	if !slices.Equal(a.Order, b.Order) || !slices.Equal(a.Codes, b.Codes) || !slices.Equal(a.Centroids, b.Centroids) ||
-		a.Probes != b.Probes || a.Report != b.Report {
+		!slices.Equal(a.Cells, b.Cells) || a.Probes != b.Probes || a.CellProbes != b.CellProbes || a.Report != b.Report {
 		t.Error("two builds of the same differ")
 	}
 	// Every row of the source is there once, unchanged.
@@ -210,6 +210,7 @@ func TestLongSearchObservesTheDeadline(t *testing.T) {
 	scan := build(t, 1, all, ivf.Options{Lists: 1})
 	lists := &ivf.Index{
 		Dim: 1, Vectors: scan.Vectors, Centroids: scan.Vectors[:4*8], Starts: []uint32{0, n / 4, n / 2, 3 * n / 4, n},
+		Cells: scan.Vectors[:2*8], CellStarts: []uint32{0, 1, 4}, Probes: ivf.Probes{1, 1, 1}, CellProbes: ivf.Probes{1, 1, 1},
 	}
 	for name, x := range map[string]*ivf.Index{"scan": scan.Index, "lists": lists} {
 		q := ivf.Query{Vector: []float32{1}, K: 10, Accept: func(int) bool { return false }} // to the very end
@@ -250,6 +251,12 @@ func TestValidateSaysWhatIsWrong(t *testing.T) {
 		"values of centroids: want":                 func(x *ivf.Index) { x.Centroids = x.Centroids[1:] },
 		"list 0 starts at row 1: want 0":            func(x *ivf.Index) { x.Starts[0] = 1 },
 		"list 1 starts at row 250, behind its end":  func(x *ivf.Index) { x.Starts[1] = 250 },
+		"cell 0 starts at list 2: want 0":           func(x *ivf.Index) { x.CellStarts[0] = 2 },
+		"cell 1 starts at list 2147483648, behind":  func(x *ivf.Index) { x.CellStarts[1] = 1 << 31 },
+		"values of cells: want":                     func(x *ivf.Index) { x.Cells = x.Cells[1:] },
+		"0 cells: want some, which end at list":     func(x *ivf.Index) { x.Cells, x.CellStarts = nil, nil },
+		"cells: want some, which end at list":       func(x *ivf.Index) { x.CellStarts[len(x.CellStarts)-1]++ },
+		"cell 0: the square of its length is 0":     func(x *ivf.Index) { clear(x.Cells[:16]) },
 		"scale 3 of codes is NaN":                   func(x *ivf.Index) { x.Scales[3] = nan },
 		"row 5: the square of its length is NaN":    func(x *ivf.Index) { x.Vectors[5*16+2] = nan },
 		"row 5: the square of its length is +Inf":   func(x *ivf.Index) { x.Vectors[5*16] = float32(math.Inf(1)) },

@@ -18,15 +18,19 @@ const (
 	// settling is the rounds with all points after the cells were divided one by one, which mends their borders.
 	settling = 2
 	// nearCells is into how many cells a point looks for its centroid.
-	nearCells = 8
+	nearCells = 10
 )
 
-// clusters are centroids in two layers: a point finds its own through the nearest of about √n cells, which costs
-// about √n comparisons instead of n.
+// cellsFor is into how many cells n centroids are divided. With √(n·nearCells) of them, comparing with all of the
+// cells takes as long as with the centroids in the near ones.
+func cellsFor(n int) int { return max(1, min(n, int(math.Sqrt(float64(n)*nearCells)))) }
+
+// clusters are centroids in two layers: a point finds its own through the nearest cells, which costs some √n
+// comparisons instead of n.
 type clusters struct {
 	stride int
 	cells  []float32 // the centroid of each cell
-	starts []int     // cell i has the centroids from starts[i] up to starts[i+1]
+	starts []uint32  // cell i has the centroids from starts[i] up to starts[i+1]
 	all    []float32 // the centroids, cell by cell
 }
 
@@ -61,22 +65,18 @@ func parallel(ctx context.Context, n int, work func(from, to int)) error {
 	return ctx.Err()
 }
 
-// divide makes about n clusters of the points: first √n cells, then each cell's share of the n.
-func divide(ctx context.Context, p points, n int, r *rand.Rand) (*clusters, error) {
-	everybody := make([]int, p.len())
-	for i := range everybody {
-		everybody[i] = i
-	}
-	cells, err := kmeans(ctx, p, everybody, int(math.Sqrt(float64(n))), r)
+// divide makes about n clusters of the points that learn names: first cells, then each cell's share of the n.
+func divide(ctx context.Context, p points, learn []int, n int, r *rand.Rand) (*clusters, error) {
+	cells, err := kmeans(ctx, p, learn, cellsFor(n), r)
 	if err != nil {
 		return nil, err
 	}
-	c := &clusters{stride: p.stride, cells: cells, starts: []int{0}}
-	home := make([]int, p.len())
-	err = parallel(ctx, p.len(), func(from, to int) {
+	c := &clusters{stride: p.stride, cells: cells, starts: []uint32{0}}
+	home := make([]int, len(learn))
+	err = parallel(ctx, len(learn), func(from, to int) {
 		scores := make([]float32, len(cells)/p.stride)
 		for i := from; i < to; i++ {
-			home[i], _ = nearest(p.at(i), cells, scores)
+			home[i], _ = nearest(p.at(learn[i]), cells, scores)
 		}
 	})
 	if err != nil {
@@ -84,10 +84,10 @@ func divide(ctx context.Context, p points, n int, r *rand.Rand) (*clusters, erro
 	}
 	members := make([][]int, len(cells)/p.stride)
 	for i, cell := range home {
-		members[cell] = append(members[cell], i)
+		members[cell] = append(members[cell], learn[i])
 	}
 	for _, m := range members {
-		share := max(1, int(math.Round(float64(n)*float64(len(m))/float64(p.len()))))
+		share := max(1, int(math.Round(float64(n)*float64(len(m))/float64(len(learn)))))
 		if len(m) > 0 {
 			centroids, err := kmeans(ctx, p, m, min(share, len(m)), r)
 			if err != nil {
@@ -95,20 +95,39 @@ func divide(ctx context.Context, p points, n int, r *rand.Rand) (*clusters, erro
 			}
 			c.all = append(c.all, centroids...)
 		}
-		c.starts = append(c.starts, len(c.all)/p.stride)
+		c.starts = append(c.starts, uint32(len(c.all)/p.stride))
 	}
 	for range settling {
-		home, err := c.assign(ctx, p)
-		if err != nil {
+		if err := c.settle(ctx, p, learn); err != nil {
 			return nil, err
 		}
-		sums := make([]float64, len(c.all))
-		for i, centroid := range home {
-			add(sums[centroid*p.stride:(centroid+1)*p.stride], p.at(i))
-		}
-		means(c.all, sums, p.stride)
 	}
 	return c, nil
+}
+
+// settle moves each centroid to the middle of the points that are nearest to it, and each cell's to that of all points
+// of its centroids.
+func (c *clusters) settle(ctx context.Context, p points, learn []int) error {
+	home, err := c.assign(ctx, p)
+	if err != nil {
+		return err
+	}
+	sums := make([]float64, len(c.all))
+	for _, i := range learn {
+		add(sums[home[i]*p.stride:(home[i]+1)*p.stride], p.at(i))
+	}
+	means(c.all, sums, p.stride)
+	ofCells := make([]float64, len(c.cells))
+	for cell := range len(c.starts) - 1 {
+		sum := ofCells[cell*p.stride : (cell+1)*p.stride]
+		for at := int(c.starts[cell]) * p.stride; at < int(c.starts[cell+1])*p.stride; at += p.stride {
+			for i, value := range sums[at : at+p.stride] {
+				sum[i] += value
+			}
+		}
+	}
+	means(c.cells, ofCells, p.stride)
+	return nil
 }
 
 // assign is the centroid of every point.
@@ -122,12 +141,12 @@ func (c *clusters) assign(ctx context.Context, p points) ([]int, error) {
 			near = near[:0]
 			for cell, similarity := range cells {
 				if similarity > near.worst() {
-					near = near.offer(candidate{cell, similarity})
+					near = near.offer(newCandidate(cell, similarity))
 				}
 			}
 			best := float32(math.Inf(-1))
 			for _, cell := range near {
-				first, last := c.starts[cell.row], c.starts[cell.row+1]
+				first, last := int(c.starts[cell.row()]), int(c.starts[cell.row()+1])
 				if first == last {
 					continue
 				}

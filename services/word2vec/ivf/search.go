@@ -26,7 +26,9 @@ type Hit struct {
 
 const (
 	lookEvery = 16 << 10 // rows between two looks whether the answer is still wanted: well under a millisecond
-	block     = 256      // rows compared before the results are looked at; they stay in the nearest cache
+	// mostFetched is rows of a list that are sent for before its turn: behind them the processor sees what comes next.
+	mostFetched = 128
+	block       = 256 // rows compared before the results are looked at; they stay in the nearest cache
 )
 
 // spare is how many candidates are found by codes, above k, before vectors rank them. Codes are off by about a
@@ -64,16 +66,24 @@ type search struct {
 type scratch struct {
 	query  []float32
 	wide   []int16
-	lists  []float32 // how near each centroid is
-	ranks  top
+	cells  []float32 // how near each cell is; taken, once it is opened
+	opened []int
+	lists  []float32 // how near each centroid of an opened cell is; taken, once it is among those to look into
+	room   top
+	ranks  top // in room
+	found  top
 	scores [block]float32
 }
+
+// taken is less than how near anything is.
+var taken = float32(math.Inf(-1))
 
 func (x *Index) newSearch(ctx context.Context, q Query) *search {
 	memory, ok := x.scratch.Get().(*scratch)
 	if !ok {
 		memory = &scratch{
-			query: make([]float32, RowLen(x.Dim)), wide: make([]int16, CodeLen(x.Dim)), lists: make([]float32, x.Lists()),
+			query: make([]float32, RowLen(x.Dim)), wide: make([]int16, CodeLen(x.Dim)),
+			cells: make([]float32, x.cells()), lists: make([]float32, x.Lists()),
 		}
 	}
 	copy(memory.query, q.Vector[:x.Dim]) // what is behind is 0 and stays so
@@ -82,7 +92,11 @@ func (x *Index) newSearch(ctx context.Context, q Query) *search {
 		dot.Widen(memory.wide, q.Vector)
 		room += spare(q.K)
 	}
-	return &search{scratch: memory, x: x, ctx: ctx, q: q, best: make(top, 0, min(room, x.Len()))}
+	room = min(room, x.Len())
+	if cap(memory.found) < room {
+		memory.found = make(top, 0, room)
+	}
+	return &search{scratch: memory, x: x, ctx: ctx, q: q, best: memory.found[:0:room]}
 }
 
 func (s *search) run() error {
@@ -92,24 +106,31 @@ func (s *search) run() error {
 	if s.x.Lists() == 1 {
 		return s.scan(0)
 	}
-	if len(s.x.CentroidCodes) > 0 {
-		dot.Codes(s.lists, s.wide, s.x.CentroidCodes, s.x.CentroidScales)
-	} else {
-		dot.Rows(s.lists, s.query, s.x.Centroids)
+	dot.Rows(s.cells, s.query, s.x.Cells)
+	s.opened = s.opened[:0]
+	lists, cells := s.x.Probes.of(float64(s.q.K)), s.x.CellProbes.of(float64(s.q.K))
+	for looked := 0; ; {
+		s.open(cells - len(s.opened))
+		s.rank(lists - looked)
+		for i, list := range s.ranks {
+			if i+1 < len(s.ranks) {
+				s.fetch(s.ranks[i+1].row())
+			}
+			if err := s.scan(list.row()); err != nil {
+				return err
+			}
+		}
+		looked += len(s.ranks)
+		short := len(s.best) < min(s.q.K, cap(s.best))
+		if looked == s.x.Lists() || !short && s.x.Probes.of(s.depth()) <= lists {
+			return nil
+		}
+		// Go on where it was left off. How far is a guess from what was seen: at most as far again.
+		lists, cells = 2*lists, 2*cells
+		if !short {
+			lists, cells = min(lists, s.x.Probes.of(s.depth())), min(cells, s.x.CellProbes.of(s.depth()))
+		}
 	}
-	enough := s.x.Probes.of(float64(s.q.K))
-	for i := 0; i < s.x.Lists(); i++ {
-		if i == len(s.ranks) || i == 0 {
-			s.rank(min(max(enough, 2*i), s.x.Lists()))
-		}
-		if err := s.scan(s.ranks[i].row); err != nil {
-			return err
-		}
-		if i+1 >= enough && len(s.best) >= min(s.q.K, cap(s.best)) && i+1 >= s.x.Probes.of(s.depth()) {
-			break
-		}
-	}
-	return nil
 }
 
 // depth is how many of the nearest rows, of all that there are, have to be found to find the K that may be answered.
@@ -118,18 +139,68 @@ func (s *search) depth() float64 {
 	return float64(s.q.K+2*s.skipped) * float64(s.seen) / float64(max(s.passed, 1))
 }
 
-// rank puts the n nearest lists into ranks, best first. Those that were there stay where they are.
-func (s *search) rank(n int) {
-	if cap(s.ranks) < n {
-		s.ranks = make(top, 0, n)
-	}
-	s.ranks = s.ranks[:0:n]
-	for list, similarity := range s.lists {
-		if len(s.ranks) < n || similarity > s.ranks[0].similarity {
-			s.ranks = s.ranks.offer(candidate{list, similarity})
+// open compares the query with the centroids in the n nearest cells of those that are not open yet.
+func (s *search) open(n int) {
+	s.choose(n)
+	s.offerAll(s.cells, 0)
+	for _, cell := range s.ranks {
+		s.cells[cell.row()] = taken
+		s.opened = append(s.opened, cell.row())
+		first, last := int(s.x.CellStarts[cell.row()]), int(s.x.CellStarts[cell.row()+1])
+		scores := s.lists[first:last]
+		if len(s.x.CentroidCodes) > 0 {
+			stride := len(s.wide)
+			dot.Codes(scores, s.wide, s.x.CentroidCodes[first*stride:last*stride], s.x.CentroidScales[first:last])
+		} else {
+			stride := len(s.query)
+			dot.Rows(scores, s.query, s.x.Centroids[first*stride:last*stride])
 		}
 	}
+}
+
+// rank puts the n nearest lists, of those in open cells that have not been ranked yet, into ranks.
+func (s *search) rank(n int) {
+	s.choose(n)
+	for _, cell := range s.opened {
+		first, last := int(s.x.CellStarts[cell]), int(s.x.CellStarts[cell+1])
+		s.offerAll(s.lists[first:last], first)
+	}
 	s.ranks.sort()
+	for _, list := range s.ranks {
+		s.lists[list.row()] = taken
+	}
+}
+
+// choose makes room in ranks for n.
+func (s *search) choose(n int) {
+	n = max(n, 0)
+	if cap(s.room) < n {
+		s.room = make(top, 0, n)
+	}
+	s.ranks = s.room[:0:n]
+}
+
+// offerAll offers the scores, of which the first is that of row first, to ranks.
+func (s *search) offerAll(scores []float32, first int) {
+	worst := s.ranks.worst()
+	for i, similarity := range scores {
+		if similarity > worst {
+			s.ranks = s.ranks.offer(newCandidate(first+i, similarity))
+			worst = s.ranks.worst()
+		}
+	}
+}
+
+// fetch sends for the rows of the list that will be scanned next: they are anywhere in memory.
+func (s *search) fetch(list int) {
+	from, to := int(s.x.Starts[list]), int(s.x.Starts[list+1])
+	to = min(to, from+mostFetched)
+	if len(s.x.Codes) > 0 {
+		dot.Fetch(s.x.Codes[from*len(s.wide) : to*len(s.wide)])
+		dot.Fetch(s.x.Scales[from:to])
+	} else {
+		dot.Fetch(s.x.Vectors[from*len(s.query) : to*len(s.query)])
+	}
 }
 
 // scan compares the query with the rows of a list.
@@ -184,7 +255,7 @@ func (s *search) offer(row int, similarity float32) float32 {
 	if _, skip := slices.BinarySearch(s.q.Skip, uint32(row)); skip {
 		s.skipped++
 	} else {
-		s.best = s.best.offer(candidate{row, similarity})
+		s.best = s.best.offer(newCandidate(row, similarity))
 	}
 	return s.best.worst()
 }
@@ -192,24 +263,18 @@ func (s *search) offer(row int, similarity float32) float32 {
 // answer is the best of the best, by their vectors.
 func (s *search) answer() []Hit {
 	if len(s.x.Codes) > 0 {
-		for i := range s.best {
-			stride := len(s.query)
-			at := s.best[i].row * stride
-			s.best[i].similarity = dot.One(s.query, s.x.Vectors[at:at+stride])
+		stride := len(s.query)
+		for _, c := range s.best {
+			dot.Fetch(s.x.Vectors[c.row()*stride : (c.row()+1)*stride])
+		}
+		for i, c := range s.best {
+			s.best[i] = newCandidate(c.row(), dot.One(s.query, s.x.Vectors[c.row()*stride:(c.row()+1)*stride]))
 		}
 	}
 	s.best.sort()
 	hits := make([]Hit, min(s.q.K, len(s.best)))
-	for i := range hits {
-		hits[i] = Hit{s.best[i].row, s.best[i].similarity}
+	for i, c := range s.best[:len(hits)] {
+		hits[i] = Hit{c.row(), c.similarity()}
 	}
 	return hits
-}
-
-// worst is what a similarity has to be above to be among the best.
-func (t top) worst() float32 {
-	if len(t) < cap(t) {
-		return float32(math.Inf(-1))
-	}
-	return t[0].similarity
 }

@@ -69,9 +69,10 @@ func (c *Content) Write(w io.Writer) error {
 		secScales: raw(c.Scales), secCentroidCodes: raw(c.CentroidCodes), secCentroidScales: raw(c.CentroidScales),
 		secOrder: raw(c.order), secIDStarts: raw(c.ids.starts), secIDText: c.ids.text,
 		secIDSlots: raw(c.ids.slots), secLabels: []byte(names.String()), secBits: raw(c.labels.bits),
+		secCells: raw(c.Cells), secCellStarts: raw(c.CellStarts),
 	}
 	h := header{
-		Format: format, Dim: uint32(c.Dim), Probes: c.Probes, Seed: c.Seed, Recall: c.Recall,
+		Format: format, Dim: uint32(c.Dim), Probes: c.Probes, Cells: c.CellProbes, Seed: c.Seed, Recall: c.Recall,
 		Found: c.Report.Recall, Rows: c.Report.Rows,
 	}
 	copy(h.Magic[:], magic)
@@ -146,5 +147,5 @@ func CheckPath(path string) error {
 	if strings.HasSuffix(path, Extension) || vectors.CheckPath(path) == nil {
 		return nil
 	}
-	return fmt.Errorf("model %s: want a name that ends in %s, .bin, .txt, .bin.gz or .txt.gz", path, Extension)
+	return refuse(Unknown, "model %s: want a name that ends in %s, .bin, .txt, .bin.gz or .txt.gz", path, Extension)
 }

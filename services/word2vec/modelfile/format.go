@@ -16,7 +16,7 @@ import (
 // numbers are little-endian. What is between the sections is 0.
 const (
 	magic   = "homefeed"
-	format  = 1 // of the layout; a change that older programs would misread counts it up
+	format  = 2 // of the layout; a change that older programs would misread counts it up
 	aligned = 64
 )
 
@@ -34,6 +34,8 @@ const (
 	secIDSlots               // uint32
 	secLabels                // names, with a line feed behind each
 	secBits                  // uint64
+	secCells                 // float32; empty without lists
+	secCellStarts            // uint32: at which list each cell starts
 	sections
 )
 
@@ -52,7 +54,7 @@ type header struct {
 	Size     uint64 // of the whole file
 	Sections [sections]section
 	Probes   ivf.Probes
-	_        uint32
+	Cells    ivf.Probes
 	Seed     uint64
 	Recall   float64
 	Found    float64 // ivf.Report's
@@ -80,23 +82,23 @@ func (h *header) encode() []byte {
 // something else, one of another release, one that was cut off, one that was damaged.
 func decode(raw []byte, size int64) (*header, error) {
 	if !strings.HasPrefix(string(raw[:min(len(raw), len(magic))]), magic) {
-		return nil, fmt.Errorf("it starts with %.8q: want a model, which starts with %q", raw, magic)
+		return nil, refuse(Unknown, "it starts with %.8q: want a model, which starts with %q", raw, magic)
 	}
 	if len(raw) < headerSize {
-		return nil, fmt.Errorf("%d bytes: the header is truncated, want %d", size, headerSize)
+		return nil, refuse(Truncated, "%d bytes: the header is truncated, want %d", size, headerSize)
 	}
 	h := &header{}
 	if _, err := binary.Decode(raw[:headerSize], binary.LittleEndian, h); err != nil {
 		return nil, err
 	}
 	if h.Format != format {
-		return nil, fmt.Errorf("format version %d: want %d: build the model again with this release", h.Format, format)
+		return nil, refuse(Unknown, "format version %d: want %d: build the model again with this release", h.Format, format)
 	}
 	if sum := checksum(raw[:headerSize-4]); sum != h.Checksum {
-		return nil, fmt.Errorf("header is damaged: checksum %08x, want %08x", sum, h.Checksum)
+		return nil, refuse(Damaged, "header is damaged: checksum %08x, want %08x", sum, h.Checksum)
 	}
 	if h.Size != uint64(size) {
-		return nil, fmt.Errorf("%d bytes: want %d: the file is truncated, or has something behind it", size, h.Size)
+		return nil, refuse(Truncated, "%d bytes: want %d: the file is truncated, or has something behind it", size, h.Size)
 	}
 	if h.Dim < 1 || h.Dim > vectors.MaxDim {
 		return nil, fmt.Errorf("dimension %d: want 1 to %d", h.Dim, vectors.MaxDim)
@@ -128,7 +130,7 @@ func parse(file []byte) (*Content, error) {
 	for i, s := range h.Sections {
 		part[i] = file[s.Offset : s.Offset+s.Length : s.Offset+s.Length]
 		if sum := checksum(part[i]); sum != s.Checksum {
-			return nil, fmt.Errorf("section %d, bytes %d to %d, is damaged: checksum %08x, want %08x",
+			return nil, refuse(Damaged, "section %d, bytes %d to %d, is damaged: checksum %08x, want %08x",
 				i, s.Offset, s.Offset+s.Length, sum, s.Checksum)
 		}
 	}
@@ -146,7 +148,8 @@ func parse(file []byte) (*Content, error) {
 			Dim: int(h.Dim), Vectors: numbers[float32](part[secVectors]), Codes: numbers[int8](part[secCodes]),
 			Scales: numbers[float32](part[secScales]), Centroids: numbers[float32](part[secCentroids]),
 			CentroidCodes: numbers[int8](part[secCentroidCodes]), CentroidScales: numbers[float32](part[secCentroidScales]),
-			Starts: numbers[uint32](part[secStarts]), Probes: h.Probes,
+			Starts: numbers[uint32](part[secStarts]), Probes: h.Probes, Cells: numbers[float32](part[secCells]),
+			CellStarts: numbers[uint32](part[secCellStarts]), CellProbes: h.Cells,
 		},
 		ids: ids{
 			starts: numbers[uint64](part[secIDStarts]), text: part[secIDText], slots: numbers[uint32](part[secIDSlots]),

@@ -217,8 +217,9 @@ const (
 	formatAt, dimAt, sectionsAt, sectionSize = 8, 12, 24, 24
 	vectorsSection, scalesSection            = 2, 4
 	orderSection                             = 7
-	sections                                 = 13
-	checksumAt                               = sectionsAt + sections*sectionSize + 12 + 4 + 8 + 24 + 16 + 64
+	cellStartsSection                        = 14
+	sections                                 = 15
+	checksumAt                               = sectionsAt + sections*sectionSize + 24 + 8 + 24 + 16 + 64
 )
 
 func fileOf(t testing.TB, v *vectors.Vectors, o modelfile.Options) []byte {
@@ -270,7 +271,8 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		`it starts with "": want a model`:                        func(f []byte) []byte { return nil },
 		`it starts with "\x1f\x8b": want a model`:                func(f []byte) []byte { return []byte("\x1f\x8b") },
 		"the header is truncated, want":                          func(f []byte) []byte { return f[:100] },
-		"format version 2: want 1: build the model again":        func(f []byte) []byte { put(f[formatAt:], 2); return f },
+		"format version 1: want 2: build the model again":        func(f []byte) []byte { put(f[formatAt:], 1); return f },
+		"cell 0 starts at list 1: want 0":                        func(f []byte) []byte { put(section(f, cellStartsSection), 1); return resealed(f) },
 		"header is damaged: checksum":                            func(f []byte) []byte { f[dimAt] ^= 1; return f },
 		"the file is truncated, or has something behind":         func(f []byte) []byte { return f[:len(f)-1] },
 		fmt.Sprintf("%d bytes: want %d", len(good)+1, len(good)): func(f []byte) []byte { return append(f, 0) },
@@ -316,6 +318,50 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	if _, err := modelfile.Open(t.TempDir()); err == nil {
 		t.Error("a directory was opened")
 	}
+}
+
+// The reason is one of few, whatever the error says.
+func TestReasonOf(t *testing.T) {
+	good := fileOf(t, random(t, 5, 2), modelfile.Options{})
+	for name, test := range map[string]struct {
+		want modelfile.Reason
+		name string
+		file []byte
+	}{
+		"text":           {modelfile.Unknown, "m.hfm", []byte("once upon a time")},
+		"of tomorrow":    {modelfile.Unknown, "m.hfm", flipped(good, formatAt)},
+		"a strange name": {modelfile.Unknown, "m.xls", good},
+		"empty":          {modelfile.Unknown, "m.hfm", nil},
+		"cut off early":  {modelfile.Truncated, "m.hfm", good[:99]},
+		"cut off late":   {modelfile.Truncated, "m.hfm", good[:len(good)-1]},
+		"flipped":        {modelfile.Damaged, "m.hfm", flipped(good, dimAt)},
+		"flipped later":  {modelfile.Damaged, "m.hfm", flipped(good, len(good)-64)},
+		"no such dim":    {modelfile.Invalid, "m.hfm", resealed(flipped(good, dimAt+3))},
+		"cut vectors":    {modelfile.Truncated, "m.bin", []byte("2 1\na \x00\x00\x80\x3f")},
+		"words":          {modelfile.Invalid, "m.txt", []byte("1 1\na b")},
+		"none":           {modelfile.Unreadable, "../gone/m.hfm", nil},
+	} {
+		path := filepath.Join(t.TempDir(), test.name)
+		if test.want != modelfile.Unreadable {
+			if err := os.WriteFile(path, test.file, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, err := modelfile.Load(path)
+		if got := modelfile.ReasonOf(err); err == nil || got != test.want {
+			t.Errorf("%s: %q of %v, want %q", name, got, err, test.want)
+		}
+		if !slices.Contains(modelfile.Reasons[:], test.want) {
+			t.Errorf("%q is not among the reasons", test.want)
+		}
+	}
+}
+
+// flipped is a copy with a bit of one byte changed.
+func flipped(file []byte, at int) []byte {
+	file = slices.Clone(file)
+	file[at] ^= 1
+	return file
 }
 
 func unwrapped(err error) error {
