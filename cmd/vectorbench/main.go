@@ -3,7 +3,7 @@
 // Command vectorbench measures searches for the nearest: against another program on the same vectors, and through the
 // service under load. It makes the vectors itself.
 //
-//	vectorbench make -dir DIR                  makes base.f32, queries.f32 and base.bin
+//	vectorbench make -dir DIR                  makes base.f32, queries.f32 and base.bin, or takes them of -model
 //	vectorbench search -dir DIR -against CMD   has ours and CMD search them, and prints one table
 //	vectorbench serve -model m.hfm             measures the service: latency at 60% load, swaps, memory
 //
@@ -30,6 +30,7 @@ import (
 	"os/signal"
 	"path/filepath"
 
+	"homefeed/services/word2vec/modelfile"
 	"homefeed/services/word2vec/vectors"
 )
 
@@ -53,6 +54,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	case "make":
 		c := makeConfig{}
 		fs.StringVar(&c.Dir, "dir", ".", "`directory` to write to")
+		fs.StringVar(&c.Model, "model", "", "vectors or model `file` to take instead: some at random become queries, the others the base")
 		fs.IntVar(&c.Tracks, "n", 1_000_000, "vectors")
 		fs.IntVar(&c.Dim, "dim", 64, "values of each")
 		fs.IntVar(&c.Clusters, "clusters", 1_000, "that the vectors are drawn from; 0: artists within genres, of many sizes")
@@ -84,7 +86,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 }
 
 type makeConfig struct {
-	Dir                            string
+	Dir, Model                     string
 	Tracks, Dim, Clusters, Queries int
 	Noise                          float64
 	Seed                           uint64
@@ -94,19 +96,17 @@ func (c *makeConfig) run() error {
 	if c.Tracks < 1 || c.Dim < 1 || c.Clusters < 0 || c.Queries < 1 {
 		return fmt.Errorf("-n %d, -dim %d, -clusters %d, -queries %d: want at least 1 of each, clusters aside", c.Tracks, c.Dim, c.Clusters, c.Queries)
 	}
-	r := rand.New(rand.NewPCG(c.Seed, 1))
-	w := music(c.Tracks, c.Dim, r)
-	if c.Clusters > 0 {
-		w = flat(c.Clusters, c.Dim, c.Noise, r)
+	base, queries, err := c.draw(rand.New(rand.NewPCG(c.Seed, 1)))
+	if err != nil {
+		return err
 	}
-	base, queries := w.draw(c.Tracks, c.Dim, r), w.draw(c.Queries, c.Dim, r)
 	if err := writeFloats(filepath.Join(c.Dir, "base.f32"), base); err != nil {
 		return err
 	}
 	if err := writeFloats(filepath.Join(c.Dir, "queries.f32"), queries); err != nil {
 		return err
 	}
-	ids := make([]string, c.Tracks)
+	ids := make([]string, len(base)/c.Dim)
 	for i := range ids {
 		ids[i] = fmt.Sprint("track", i)
 	}
@@ -115,6 +115,38 @@ func (c *makeConfig) run() error {
 		return err
 	}
 	return vectors.Save(filepath.Join(c.Dir, "base.bin"), v)
+}
+
+// draw is the vectors to search among, and those to search the neighbours of.
+func (c *makeConfig) draw(r *rand.Rand) (base, queries []float32, err error) {
+	if c.Model == "" {
+		w := music(c.Tracks, c.Dim, r)
+		if c.Clusters > 0 {
+			w = flat(c.Clusters, c.Dim, c.Noise, r)
+		}
+		return w.draw(c.Tracks, c.Dim, r), w.draw(c.Queries, c.Dim, r), nil
+	}
+	m, err := modelfile.Load(c.Model)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer m.Close()
+	v, err := m.Vectors()
+	if err != nil {
+		return nil, nil, err
+	}
+	if c.Queries >= v.Len() {
+		return nil, nil, fmt.Errorf("-queries %d: want fewer than the %d vectors of %s", c.Queries, v.Len(), c.Model)
+	}
+	c.Dim = v.Dim()
+	for n, i := range r.Perm(v.Len()) {
+		if n < c.Queries {
+			queries = append(queries, v.At(i)...)
+		} else {
+			base = append(base, v.At(i)...)
+		}
+	}
+	return base, queries, nil
 }
 
 func writeFloats(path string, x []float32) error {

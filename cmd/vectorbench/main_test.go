@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -46,6 +47,38 @@ func TestMakeAndSearch(t *testing.T) {
 		if _, err := vectorbench(t, append(search, "-k", "4")...); err == nil || !strings.Contains(err.Error(), "10 neighbours in 0.5 s: want 8") {
 			t.Errorf("answers of a wrong number: %v", err)
 		}
+	}
+}
+
+// Some of a model's vectors become queries, which are not searched among.
+func TestMakeOfModel(t *testing.T) {
+	from, dir := t.TempDir(), t.TempDir()
+	if _, err := vectorbench(t, "make", "-dir", from, "-n", "50", "-dim", "8", "-queries", "1"); err != nil {
+		t.Fatal(err)
+	}
+	model := filepath.Join(from, "base.bin")
+	if _, err := vectorbench(t, "make", "-dir", dir, "-model", model, "-queries", "20"); err != nil {
+		t.Fatal(err)
+	}
+	all, err := readNumbers[float32](filepath.Join(from, "base.f32"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var taken []float32
+	for name, want := range map[string]int{"base.f32": 30 * 8, "queries.f32": 20 * 8} {
+		part, err := readNumbers[float32](filepath.Join(dir, name))
+		if err != nil || len(part) != want {
+			t.Fatalf("%s: %d values, %v, want %d", name, len(part), err, want)
+		}
+		taken = append(taken, part...)
+	}
+	slices.Sort(all)
+	slices.Sort(taken)
+	if !slices.Equal(all, taken) {
+		t.Error("base and queries together are not the model's vectors")
+	}
+	if _, err := vectorbench(t, "make", "-dir", dir, "-model", model, "-queries", "50"); err == nil || !strings.Contains(err.Error(), "want fewer than the 50 vectors") {
+		t.Errorf("all of them as queries: %v", err)
 	}
 }
 

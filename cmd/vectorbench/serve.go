@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -58,7 +57,7 @@ func (c *serveConfig) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	server, err := word2vec.OpenServer(path, slog.New(slog.DiscardHandler))
+	server, err := word2vec.OpenServer(path, word2vec.Options{})
 	if err != nil {
 		return err
 	}
