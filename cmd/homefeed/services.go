@@ -94,7 +94,7 @@ func (c *word2VecConfig) run(ctx context.Context, env environment) error {
 }
 
 func (c *word2VecConfig) start(_ context.Context, r *role) error {
-	server, err := word2vec.OpenServer(c.Model, r.env.log)
+	server, err := word2vec.OpenServer(c.Model, word2vec.Options{Logger: r.env.log, Registerer: r.reg})
 	if err != nil {
 		return err
 	}

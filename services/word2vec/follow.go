@@ -9,24 +9,48 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"homefeed/services/word2vec/modelfile"
 	"homefeed/services/word2vec/word2vecpb"
 )
 
 // follower is the file that a server takes its models from.
 type follower struct {
-	path string
-	mu   sync.Mutex
-	seen fs.FileInfo // what was there at the last look; nil: nothing
-	err  error       // what was wrong with it
+	path    string
+	refused *prometheus.CounterVec // by reason
+	mu      sync.Mutex
+	seen    fs.FileInfo // what was there at the last look; nil: nothing
+	err     error       // what was wrong with it
 }
 
-// OpenServer makes the service of the model in a file; see LoadModel. What happens to the file later is logged.
-func OpenServer(path string, log *slog.Logger) (*Server, error) {
+// Options says where a server of a file tells what happens to it.
+type Options struct {
+	Logger     *slog.Logger          // nil: nothing is logged
+	Registerer prometheus.Registerer // takes the metrics; nil: they are not registered
+}
+
+// OpenServer makes the service of the model in a file; see LoadModel. It fails if the file can't be served, and when
+// its metrics are registered already.
+func OpenServer(path string, o Options) (*Server, error) {
 	s := NewServer(nil)
-	s.log, s.file = log, &follower{path: path}
+	if o.Logger != nil {
+		s.log = o.Logger
+	}
+	s.file = &follower{path: path, refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "homefeed_word2vec_models_refused_total",
+		Help: "New files that were not taken as the model, by reason; the model before went on serving.",
+	}, []string{"reason"})}
+	for _, reason := range modelfile.Reasons {
+		s.file.refused.WithLabelValues(string(reason)) // from 0, so that the first one is an increase
+	}
+	if o.Registerer != nil {
+		if err := o.Registerer.Register(s.file.refused); err != nil {
+			return nil, fmt.Errorf("registering metrics: %w", err)
+		}
+	}
 	if _, err := s.reload(); err != nil {
 		return nil, err
 	}
@@ -34,7 +58,8 @@ func OpenServer(path string, log *slog.Logger) (*Server, error) {
 }
 
 // Follow looks at the file of OpenServer now and then, and serves what is new there, until ctx ends. What can't be
-// served is logged, once; the model before goes on serving. New files should come by renaming, so that they are whole.
+// served is logged and counted, once; the model before goes on serving. New files should come by renaming, so that they
+// are whole.
 func (s *Server) Follow(ctx context.Context, every time.Duration) error {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
@@ -44,12 +69,7 @@ func (s *Server) Follow(ctx context.Context, every time.Duration) error {
 			return ctx.Err()
 		case <-ticker.C:
 		}
-		s.file.mu.Lock()
-		before := s.file.err
-		s.file.mu.Unlock()
-		if _, err := s.reload(); err != nil && (before == nil || before.Error() != err.Error()) {
-			s.log.Error("new model is refused, the one before goes on serving", "file", s.file.path, "error", err)
-		}
+		_, _ = s.reload() // which tells what is wrong
 	}
 }
 
@@ -78,21 +98,33 @@ func (s *Server) reload() (loaded bool, err error) {
 	defer f.mu.Unlock()
 	now, err := os.Stat(f.path)
 	if err != nil {
-		f.seen, f.err = nil, fmt.Errorf("looking for a new model: %w", err)
-		return false, f.err
+		return false, s.refuse(nil, fmt.Errorf("looking for a new model: %w", err))
 	}
 	if f.seen != nil && os.SameFile(f.seen, now) && f.seen.ModTime().Equal(now.ModTime()) && f.seen.Size() == now.Size() {
 		return false, f.err
 	}
 	m, err := LoadModel(f.path)
-	f.seen, f.err = now, err // if it changed meanwhile, the next look sees that
 	if err != nil {
-		return false, err
+		return false, s.refuse(now, err)
 	}
+	f.seen, f.err = now, nil // if it changed meanwhile, the next look sees that
 	s.log.Info("model is loaded", "file", f.path, "version", m.Version(), "name", m.content.Name, "tracks", m.Tracks(),
 		"dim", m.Dim(), "lists", m.content.Lists())
 	if old := s.Swap(m); old != nil {
 		err = old.Close()
 	}
 	return true, err
+}
+
+// refuse keeps what is wrong with the file, tells it unless that was told at the last look, and returns it.
+func (s *Server) refuse(seen fs.FileInfo, err error) error {
+	f := s.file
+	before := f.err
+	f.seen, f.err = seen, err
+	if before == nil || before.Error() != err.Error() {
+		reason := modelfile.ReasonOf(err)
+		f.refused.WithLabelValues(string(reason)).Inc()
+		s.log.Error("new model is refused, the one before goes on serving", "file", f.path, "reason", reason, "error", err)
+	}
+	return err
 }

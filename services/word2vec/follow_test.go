@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -54,6 +55,24 @@ func (l *lines) count(text string) int {
 	return strings.Count(l.b.String(), text)
 }
 
+// refused is how many models have been counted as refused for the reason.
+func refused(t *testing.T, g prometheus.Gatherer, reason string) float64 {
+	t.Helper()
+	families, err := g.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			if family.GetName() == "homefeed_word2vec_models_refused_total" && m.GetLabel()[0].GetValue() == reason {
+				return m.GetCounter().GetValue()
+			}
+		}
+	}
+	t.Fatalf("no count for %q", reason)
+	return 0
+}
+
 func versionOf(t *testing.T, s *word2vec.Server) string {
 	t.Helper()
 	m, err := s.GetModel(t.Context(), &word2vecpb.GetModelRequest{})
@@ -68,7 +87,8 @@ func TestFollow(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "m.hfm")
 		first := saveModel(t, path, 1)
 		log := &lines{}
-		s, err := word2vec.OpenServer(path, slog.New(slog.NewTextHandler(log, nil)))
+		registry := prometheus.NewRegistry()
+		s, err := word2vec.OpenServer(path, word2vec.Options{Logger: slog.New(slog.NewTextHandler(log, nil)), Registerer: registry})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,17 +111,24 @@ func TestFollow(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i, spoil := range []func() error{
-			func() error { return os.WriteFile(path, whole[:len(whole)-1], 0o600) },
-			func() error { return os.Remove(path) },
+		for i, spoilt := range []struct {
+			reason string
+			spoil  func() error
+		}{
+			{"truncated", func() error { return os.WriteFile(path, whole[:len(whole)-1], 0o600) }},
+			{"unreadable", func() error { return os.Remove(path) }},
 		} {
-			if err := spoil(); err != nil {
+			if err := spoilt.spoil(); err != nil {
 				t.Fatal(err)
 			}
 			look()
 			look()
 			if got := versionOf(t, s); got != second || log.count("is refused") != i+1 {
 				t.Errorf("spoilt file %d: version %s, want %s; refused %d times", i, got, second, log.count("is refused"))
+			}
+			if refused(t, registry, spoilt.reason) != 1 || log.count("reason="+spoilt.reason) != 1 {
+				t.Errorf("%s: %v counted, %d logged, want 1 of each", spoilt.reason, refused(t, registry, spoilt.reason),
+					log.count("reason="+spoilt.reason))
 			}
 		}
 		third := saveModel(t, path, 3)
@@ -122,7 +149,7 @@ func TestFollow(t *testing.T) {
 func TestReload(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "m.hfm")
 	saveModel(t, path, 1)
-	s, err := word2vec.OpenServer(path, slog.New(slog.DiscardHandler))
+	s, err := word2vec.OpenServer(path, word2vec.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +181,7 @@ func TestReload(t *testing.T) {
 	if _, err := other.Reload(t.Context(), &word2vecpb.ReloadRequest{}); status.Code(err) != codes.FailedPrecondition {
 		t.Errorf("without a file: %v", err)
 	}
-	if _, err := word2vec.OpenServer(path, slog.New(slog.DiscardHandler)); err == nil {
+	if _, err := word2vec.OpenServer(path, word2vec.Options{}); err == nil {
 		t.Error("a server began with a spoilt file")
 	}
 }
@@ -165,7 +192,7 @@ func TestMappedModelsAreSwappedUnderLoad(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "m.hfm")
 	near := map[string]string{}
 	near[saveModel(t, path, 0)] = "n0"
-	s, err := word2vec.OpenServer(path, slog.New(slog.DiscardHandler))
+	s, err := word2vec.OpenServer(path, word2vec.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

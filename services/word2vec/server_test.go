@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math"
 	"path/filepath"
 	"slices"
@@ -141,7 +140,7 @@ func labelled(t testing.TB) *word2vec.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := word2vec.OpenServer(path, slog.New(slog.DiscardHandler))
+	s, err := word2vec.OpenServer(path, word2vec.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
