@@ -125,20 +125,25 @@ type worker struct {
 	rate    float32
 	kept    []int32 // of a sentence
 	near    []int32 // of a track
-	drawn   []int32 // the random tracks of the next step, whose rows are on their way to the processor
+	drawn   []int32 // the random tracks of the next steps, whose rows are on their way to the processor
+	next    int     // of drawn, the first to use
 	step    kernel.Step
 	_       [128]byte // so that no two threads write to one cache line all the time
 }
 
-// ahead is how many tracks of a sentence before its turn a track's rows are sent for.
-const ahead = 8
+// ahead is how many tracks of a sentence before its turn a track's rows are sent for, and stepsAhead the same of steps
+// and random tracks: the row may have to come from another processor's cache, which takes as long as a few steps.
+const (
+	ahead      = 8
+	stepsAhead = 4
+)
 
 // block learns from block n of all epochs, and returns how many tracks it held. Its chances and its learning rate
 // depend on n alone, not on which thread takes it.
 func (w *worker) block(n int64) int {
 	w.random = randomOf(w.Seed, uint64(n))
-	w.drawn = w.drawn[:0]
-	for range w.Negative {
+	w.drawn, w.next = w.drawn[:0], 0
+	for range stepsAhead * w.Negative {
 		w.drawn = append(w.drawn, w.draw())
 	}
 	words, ends := w.words.words, w.words.ends
@@ -209,8 +214,11 @@ func (w *worker) target(n int, centre int32) (row int32, label, rate float32) {
 	case n == 0:
 		return centre, 1, w.rate
 	case n <= w.Negative:
-		row = w.drawn[n-1]
-		w.drawn[n-1] = w.draw()
+		row = w.drawn[w.next]
+		w.drawn[w.next] = w.draw()
+		if w.next++; w.next == len(w.drawn) {
+			w.next = 0
+		}
 		if row != centre {
 			return row, 0, w.rate
 		}

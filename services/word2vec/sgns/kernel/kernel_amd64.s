@@ -239,7 +239,7 @@ TEXT ·prefetch(SB), NOSPLIT, $0-16
 	MOVQ bytes+8(FP), CX
 
 lines:
-	PREFETCHT0 (AX)
+	BYTE $0x0F; BYTE $0x0D; BYTE $0x08 // PREFETCHW (AX): to write to; where it is not known, it does nothing
 	ADDQ $64, AX
 	SUBQ $64, CX
 	JGT lines
