@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix" // the Go project's own, for pauses of microseconds
 	"google.golang.org/grpc"
 
 	"homefeed/services/rpc"
@@ -213,19 +214,20 @@ func (l *load) steady(ctx context.Context, d time.Duration, perSecond float64) {
 	l.took = nil
 	var all sync.WaitGroup
 	start := time.Now()
-	for due := start; due.Sub(start) < d; due = due.Add(time.Duration(rand.ExpFloat64() / perSecond * 1e9)) {
-		if wait := time.Until(due); wait > 0 {
-			select {
-			case <-time.After(wait):
-			case <-ctx.Done():
-			}
-		}
-		if ctx.Err() != nil {
-			break
-		}
+	for due := start; due.Sub(start) < d && ctx.Err() == nil; due = due.Add(time.Duration(rand.ExpFloat64() / perSecond * 1e9)) {
+		pause(time.Until(due))
 		all.Go(func() { l.ask(ctx, due) })
 	}
 	all.Wait()
+}
+
+// pause waits, if there is something to wait for. Go's own timers are late by up to a millisecond when nothing else
+// goes on, and then all that was due comes at once.
+func pause(d time.Duration) {
+	if d > 0 {
+		t := unix.NsecToTimeval(d.Nanoseconds())
+		_, _ = unix.Select(0, nil, nil, nil, &t) // on a signal it is early
+	}
 }
 
 // told is the latencies of the last load.

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync/atomic"
 
 	"google.golang.org/grpc"
 
 	"homefeed/services/rpc"
 	"homefeed/services/word2vec/word2vecpb"
+	"homefeed/shelves/shelf"
 )
 
 // Server answers from one model at a time. Its errors are *rpc.FieldError for requests over their bounds,
@@ -20,11 +22,14 @@ type Server struct {
 	model atomic.Pointer[Model]
 	file  *follower // nil: models come by Swap alone
 	log   *slog.Logger
+	// turns is a place for each search that runs. There are as many as processors: more searches at once would each
+	// take longer, and all of them answer late, the first as well.
+	turns chan struct{}
 }
 
 // NewServer makes the service of a model, which may be nil until Swap brings one.
 func NewServer(m *Model) *Server {
-	s := &Server{log: slog.New(slog.DiscardHandler)}
+	s := &Server{log: slog.New(slog.DiscardHandler), turns: make(chan struct{}, runtime.GOMAXPROCS(0))}
 	s.model.Store(m)
 	return s
 }
@@ -72,7 +77,7 @@ func (s *Server) Nearest(ctx context.Context, r *word2vecpb.NearestRequest) (*wo
 		return nil, err
 	}
 	defer done()
-	return nearest(ctx, m, "", q)
+	return s.nearest(ctx, m, "", q)
 }
 
 // NearestBatch answers each request as Nearest does.
@@ -88,7 +93,7 @@ func (s *Server) NearestBatch(ctx context.Context, r *word2vecpb.NearestBatchReq
 	defer done()
 	answer := &word2vecpb.NearestBatchResponse{Responses: make([]*word2vecpb.NearestResponse, len(queries))}
 	for i, q := range queries {
-		if answer.Responses[i], err = nearest(ctx, m, prefix(i), q); err != nil {
+		if answer.Responses[i], err = s.nearest(ctx, m, prefix(i), q); err != nil {
 			return nil, err
 		}
 	}
@@ -96,8 +101,8 @@ func (s *Server) NearestBatch(ctx context.Context, r *word2vecpb.NearestBatchReq
 }
 
 // nearest answers a request whose path in the message is at.
-func nearest(ctx context.Context, m *Model, at string, q Query) (*word2vecpb.NearestResponse, error) {
-	near, unknown, err := m.Nearest(ctx, q)
+func (s *Server) nearest(ctx context.Context, m *Model, at string, q Query) (*word2vecpb.NearestResponse, error) {
+	near, unknown, err := s.search(ctx, m, q)
 	if errors.Is(err, errVector) {
 		return nil, rpc.Invalid(at+"vector", fmt.Sprintf("want %d finite values, as this model has, not all of them 0", m.Dim()))
 	}
@@ -111,6 +116,17 @@ func nearest(ctx context.Context, m *Model, at string, q Query) (*word2vecpb.Nea
 		answer.Neighbours[i] = &word2vecpb.Neighbour{Track: n.Track, Similarity: n.Similarity}
 	}
 	return answer, nil
+}
+
+// search searches when it is its turn.
+func (s *Server) search(ctx context.Context, m *Model, q Query) (near []shelf.Neighbour, unknown []string, err error) {
+	select {
+	case s.turns <- struct{}{}:
+		defer func() { <-s.turns }()
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
+	return m.Nearest(ctx, q)
 }
 
 // GetVector returns a track's vector.

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	gocmp "github.com/google/go-cmp/cmp"
 	"golang.org/x/sync/errgroup"
@@ -97,6 +99,58 @@ func TestServerReportsWhatItUsed(t *testing.T) {
 	if err != nil || model.GetVersion() != m.Version() || model.GetTracks() != 5 || model.GetDim() != 2 {
 		t.Errorf("GetModel: %v, %v", model, err)
 	}
+}
+
+// held is a context at which a search stops to look until it may go on.
+type held struct {
+	context.Context
+	began, goOn chan struct{}
+}
+
+func (h *held) Err() error {
+	select {
+	case h.began <- struct{}{}:
+		<-h.goOn
+	case <-h.goOn:
+	}
+	return h.Context.Err()
+}
+
+// As many searches run as there are processors; one more waits, for as long as its caller does.
+func TestSearchesTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := word2vec.NewServer(compass(t))
+		ask := func(ctx context.Context) <-chan error {
+			ended := make(chan error, 1)
+			go func() {
+				_, err := s.Nearest(ctx, &word2vecpb.NearestRequest{Vector: []float32{1, 0}})
+				ended <- err
+			}()
+			return ended
+		}
+		running := &held{t.Context(), make(chan struct{}), make(chan struct{})}
+		var all []<-chan error
+		for range runtime.GOMAXPROCS(0) {
+			all = append(all, ask(running))
+			<-running.began
+		}
+		ctx, giveUp := context.WithCancel(t.Context())
+		waiting, gaveUp := ask(t.Context()), ask(ctx)
+		synctest.Wait()
+		if len(waiting) > 0 || len(gaveUp) > 0 {
+			t.Error("a search too many ran")
+		}
+		giveUp()
+		if err := <-gaveUp; !errors.Is(err, context.Canceled) {
+			t.Errorf("a call that gave up: %v", err)
+		}
+		close(running.goOn)
+		for _, ended := range append(all, waiting) {
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}
+	})
 }
 
 func TestServerRefusesTooMuch(t *testing.T) {
