@@ -33,7 +33,7 @@ const (
 
 // spare is how many candidates are found by codes, above k, before vectors rank them. Codes are off by about a
 // thousandth at dimension 64: this many more miss fewer than one of a thousand neighbours.
-func spare(k int) int { return 16 + k/2 }
+func spare(k int) int { return 6 + k/4 }
 
 // Search returns the K nearest rows that may be answered, or as many as there are, best first; where two are as near,
 // the first row. The only error is the context's, which a long search looks at as it goes.
