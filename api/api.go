@@ -1,6 +1,5 @@
-// Package api is the HTTP edge: Home and single shelves out of the row store, and events into the bus. Home is
-// made by joining bytes that the refresh runner encoded; a row that is missing, old or out of reach means another
-// rung of the fallback ladder, never an error.
+// Package api is the HTTP edge put together: Home and single shelves out of the row store, events into the bus, and a
+// listener's data out of both.
 package api
 
 import (
@@ -10,16 +9,17 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"homefeed/api/cardtoken"
-	"homefeed/api/home"
+	"homefeed/api/edge"
+	"homefeed/api/faults"
+	"homefeed/api/homeapi"
 	"homefeed/api/identity"
-	"homefeed/api/marketcache"
+	"homefeed/api/intake"
+	"homefeed/api/listenerdata"
 	"homefeed/api/ondemand"
 	"homefeed/api/pagetoken"
 	"homefeed/pipeline/bus"
@@ -45,7 +45,7 @@ type Config struct {
 	// OnDemand makes the shelves of listeners who have no row yet. nil: they get the editors' defaults.
 	OnDemand ondemand.Maker
 	// Events forgets listeners who ask for it, in songs-played. nil: nobody can be erased here.
-	Events Eraser
+	Events listenerdata.Eraser
 	// Secret keeps tokens from being made up: at least 32 bytes, the same in every instance. nil: one of this
 	// process's own, whose tokens nobody takes after it.
 	Secret     []byte
@@ -110,31 +110,12 @@ func (l Limits) withDefaults() Limits {
 
 // API is an http.Handler for everything below /v1/.
 type API struct {
-	rows         Rows
-	bus          bus.Publisher
-	verifier     identity.Verifier
-	limits       Limits
-	log          *slog.Logger
-	now          func() time.Time
-	metrics      *metrics
-	shelves      []*shelf.Shelf
-	perShelf     map[string]shelfMetrics
-	config       atomic.Pointer[home.Config]
-	markets      *marketcache.Cache
-	demand       *ondemand.Limiter // nil: nobody's shelves are made on demand
-	answers      *answers
-	tokens       *cardtoken.Tokens
-	pages        *pagetoken.Sealer
-	callers      *callers
-	eraser       Eraser        // nil: nobody can be erased here
-	intakes      chan struct{} // one a batch being handled
-	cacheControl []string      // of Home
-	vary         []string
-	peek         func(store.Key) (store.Row, bool) // what Rows has in memory; nil: it has none
-	mux          *http.ServeMux
-
-	mu   sync.Mutex
-	down map[string]bool // what failed last, so that an outage is logged once and not once a request
+	shelves []*shelf.Shelf
+	demand  *ondemand.Limiter // nil: nobody's shelves are made on demand
+	homes   *homeapi.API
+	events  *intake.Handler
+	data    *listenerdata.Handler
+	edge    *edge.Edge
 }
 
 // New makes the API. Its error says what is missing or which placement is wrong.
@@ -155,79 +136,92 @@ func New(c Config) (*API, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	a := &API{
-		rows: c.Rows, bus: c.Bus, eraser: c.Events, verifier: c.Verifier, limits: c.Limits.withDefaults(), log: c.Log, now: c.Now,
-		shelves: c.Shelves, perShelf: map[string]shelfMetrics{}, down: map[string]bool{},
-	}
-	a.intakes = make(chan struct{}, a.limits.Intakes)
-	err := checkShelves(c.Shelves)
-	if err != nil {
+	c.Limits = c.Limits.withDefaults()
+	a := &API{shelves: c.Shelves}
+	if err := a.build(c); err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
-	if a.metrics, err = newMetrics(c.Registerer); err != nil {
-		return nil, fmt.Errorf("api: registering metrics: %w", err)
-	}
-	for _, s := range c.Shelves {
-		a.perShelf[s.Name] = a.metrics.shelf(s.Name)
-	}
-	if err := a.SetPlacements(c.Placements); err != nil {
-		return nil, fmt.Errorf("api: %w", err)
-	}
-	if err := a.makeTokens(c.Secret); err != nil {
-		return nil, fmt.Errorf("api: %w", err)
-	}
-	if a.answers, err = newAnswers(a.limits.AnswerBytes, a.now); err != nil {
-		return nil, fmt.Errorf("api: %w", err)
-	}
-	if a.callers, err = newCallers(a.limits); err != nil {
-		return nil, fmt.Errorf("api: %w", err)
-	}
-	if c.OnDemand != nil {
-		if a.demand, err = ondemand.New(c.OnDemand, a.limits.OnDemand); err != nil {
-			return nil, fmt.Errorf("api: %w", err)
-		}
-	}
-	a.cacheControl = []string{fmt.Sprintf("private, max-age=%d, stale-while-revalidate=%d, stale-if-error=%d",
-		int64(a.limits.HomeAge/time.Second), whileRevalidate, ifError)}
-	a.vary = []string{"Accept, Accept-Encoding, Authorization"}
-	if cache, ok := c.Rows.(interface {
-		Peek(store.Key) (store.Row, bool)
-	}); ok {
-		a.peek = cache.Peek
-	}
-	a.markets = marketcache.New(a.limits.MarketAge, a.now, a.readMarket)
-	a.mux = a.newMux()
 	return a, nil
 }
 
-// For how many seconds after HomeAge a client may show the Home that it has while it fetches another, and for how
-// many when it can't: a day, as the phone may be in a tunnel.
-const (
-	whileRevalidate = 60
-	ifError         = 24 * 3600
-)
+func (a *API) build(c Config) error {
+	if err := checkShelves(c.Shelves); err != nil {
+		return err
+	}
+	failed, err := faults.New(c.Registerer, c.Log)
+	if err != nil {
+		return err
+	}
+	if c.OnDemand != nil {
+		if a.demand, err = ondemand.New(c.OnDemand, c.Limits.OnDemand); err != nil {
+			return err
+		}
+	}
+	tokens, pages, err := sealers(c.Secret)
+	if err != nil {
+		return err
+	}
+	l := c.Limits
+	a.homes, err = homeapi.New(homeapi.Config{
+		Rows: c.Rows, Shelves: c.Shelves, Demand: a.demand, Tokens: tokens, Pages: pages, Faults: failed,
+		Limits:     homeapi.Limits{StoreTimeout: l.StoreTimeout, MarketAge: l.MarketAge, HomeAge: l.HomeAge, AnswerBytes: l.AnswerBytes},
+		Registerer: c.Registerer, Now: c.Now,
+	})
+	if err != nil {
+		return err
+	}
+	if err := a.SetPlacements(c.Placements); err != nil {
+		return err
+	}
+	a.events, err = intake.New(intake.Config{
+		Bus: c.Bus, Rows: c.Rows, Open: tokens.Open, PublishTimeout: l.PublishTimeout, StoreTimeout: l.StoreTimeout,
+		AtOnce: l.Intakes, Faults: failed, Registerer: c.Registerer, Now: c.Now,
+	})
+	if err != nil {
+		return err
+	}
+	a.data = &listenerdata.Handler{Rows: c.Rows, Events: c.Events, Faults: failed, Now: c.Now}
+	a.edge, err = edge.New(edge.Config{
+		Verifier: c.Verifier, Rates: edge.Rates{Listener: l.ListenerRate, Service: l.ServiceRate, Burst: l.Burst},
+		Timeout: l.Request, Faults: failed, Registerer: c.Registerer, Log: c.Log, Now: c.Now,
+	}, a.routes())
+	return err
+}
 
-func (a *API) makeTokens(secret []byte) (err error) {
+func sealers(secret []byte) (*cardtoken.Tokens, *pagetoken.Sealer, error) {
 	if secret == nil {
 		secret = make([]byte, cardtoken.MinSecret)
 		_, _ = rand.Read(secret) // never fails
 	}
-	if a.tokens, err = cardtoken.New(secret); err != nil {
-		return err
+	tokens, err := cardtoken.New(secret)
+	if err != nil {
+		return nil, nil, err
 	}
-	a.pages, err = pagetoken.New(secret)
-	return err
+	pages, err := pagetoken.New(secret)
+	return tokens, pages, err
 }
+
+func (a *API) routes() []edge.Route {
+	return []edge.Route{
+		{Method: http.MethodGet, Path: "/v1/home", May: edge.Listeners, Handle: a.homes.Home},
+		{Method: http.MethodGet, Path: "/v1/home/shelves/{shelf}", May: edge.Listeners, Handle: a.homes.HomeShelf},
+		{Method: http.MethodGet, Path: "/v1/users/{user}/shelves/{shelf}", May: edge.Having(identity.Viewer), Handle: a.homes.UserShelf},
+		{Method: http.MethodDelete, Path: "/v1/users/{user}", May: edge.ListenersOr(identity.Admin), Handle: a.data.Erase},
+		{Method: http.MethodPost, Path: "/v1/events", May: edge.ListenersOr(identity.Importer), Handle: a.events.Write},
+	}
+}
+
+// ServeHTTP answers anything, unknown addresses too.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.edge.ServeHTTP(w, r) }
 
 // Close ends the background work and waits for it. Requests that are still running are answered, without the
 // shelves of markets that were not read before.
 func (a *API) Close() {
-	a.markets.Close()
+	a.homes.Close()
 	if a.demand != nil {
 		a.demand.Close()
 	}
-	a.answers.kept.StopAllGoroutines()
-	a.callers.buckets.StopAllGoroutines()
+	a.edge.Close()
 }
 
 // Server is an http.Server for h with the limits that face the open network: 16 KiB of headers, 10 s to send them,
@@ -245,36 +239,4 @@ func Server(addr string, h http.Handler, log *slog.Logger) *http.Server {
 		s.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
 	}
 	return s
-}
-
-// degraded counts a failure, and logs it when it is the first after things went well.
-func (a *API) degraded(what string, err error) {
-	if errors.Is(err, context.Canceled) { // the caller went away
-		return
-	}
-	a.metrics.failures.WithLabelValues(what).Inc()
-	a.mu.Lock()
-	first := !a.down[what]
-	a.down[what] = true
-	a.mu.Unlock()
-	if first {
-		a.log.Warn("degraded until further notice", "what", what, "error", err)
-	}
-}
-
-// recovered logs the end of what degraded began.
-func (a *API) recovered(what string) {
-	a.mu.Lock()
-	was := a.down[what]
-	a.down[what] = false
-	a.mu.Unlock()
-	if was {
-		a.log.Info("works again", "what", what)
-	}
-}
-
-// brokenCell reports a cell whose bytes are not a shelf's: somebody wrote what this program can't read. It is logged
-// once, since every Home of the row would say it again.
-func (a *API) brokenCell(shelf string, err error) {
-	a.degraded("cell", fmt.Errorf("shelf %s: %w", shelf, err))
 }

@@ -4,7 +4,7 @@ package api
 func RouteNames(a *API) []string {
 	var names []string
 	for _, r := range a.routes() {
-		names = append(names, r.method+" "+r.path)
+		names = append(names, r.Method+" "+r.Path)
 	}
 	return names
 }

@@ -30,13 +30,13 @@ func (a *API) SetPlacements(p Placements) error {
 	if err != nil {
 		return err
 	}
-	a.config.Store(c)
+	a.homes.Show(c)
 	return nil
 }
 
 // PlacementsVersion tells the documents that SetPlacements was given apart: the same document has the same version
 // in every process.
-func (a *API) PlacementsVersion() string { return a.config.Load().Version }
+func (a *API) PlacementsVersion() string { return a.homes.Shown().Version }
 
 func checkShelves(shelves []*shelf.Shelf) error {
 	seen := make(map[string]bool, len(shelves))

@@ -1,4 +1,4 @@
-package api
+package edge
 
 import (
 	"fmt"
@@ -12,6 +12,13 @@ import (
 	"homefeed/api/identity"
 )
 
+// Rates are how often one caller may ask.
+type Rates struct {
+	Listener float64       // requests a second for long
+	Service  float64       // the same of a service
+	Burst    time.Duration // for how long of its rate a caller who was quiet may ask at once
+}
+
 // callers bounds how often each caller may ask, so that one can't take what is there for all. A caller who was away for
 // long enough to have the whole burst again is forgotten, and nothing is lost by it.
 type callers struct {
@@ -24,11 +31,11 @@ type callers struct {
 // remembered is how many callers are told apart at once, at about 200 bytes each.
 const remembered = 200_000
 
-func newCallers(l Limits) (*callers, error) {
-	c := &callers{listener: rate.Limit(l.ListenerRate), service: rate.Limit(l.ServiceRate), burst: l.Burst.Seconds()}
+func newCallers(r Rates) (*callers, error) {
+	c := &callers{listener: rate.Limit(r.Listener), service: rate.Limit(r.Service), burst: r.Burst.Seconds()}
 	var err error
 	c.buckets, err = otter.New(&otter.Options[string, *rate.Limiter]{
-		MaximumSize: remembered, ExpiryCalculator: otter.ExpiryAccessing[string, *rate.Limiter](l.Burst + time.Minute),
+		MaximumSize: remembered, ExpiryCalculator: otter.ExpiryAccessing[string, *rate.Limiter](r.Burst + time.Minute),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making limiter of callers: %w", err)

@@ -1,19 +1,17 @@
-package api
+package homeapi
 
 import (
-	"bytes"
-	"compress/gzip"
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 
-	"github.com/andybalholm/brotli" // the standard library has no br, which phones ask for first
 	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
 	"homefeed/api/apierror"
+	"homefeed/api/compress"
+	"homefeed/api/edge"
 	"homefeed/api/home"
 	"homefeed/api/homepb"
 	"homefeed/shelves/shelfpb"
@@ -27,11 +25,8 @@ type form struct {
 }
 
 func formOf(r *http.Request, basic bool) form {
-	return form{wantsProtobuf(r), basic, encodingOf(r.Header.Get("Accept-Encoding"))}
+	return form{edge.WantsProtobuf(r), basic, compress.Choose(r.Header.Get("Accept-Encoding"))}
 }
-
-// minCompressed is the shortest body that is compressed: a smaller one fits a packet anyway.
-const minCompressed = 1 << 10
 
 // encode makes an answer of Home. make is told which shelves' cells turned out not to decode, and called again.
 func (a *API) encode(f form, make func(broken map[string]bool) ([]byte, *home.Home, error)) (*answer, error) {
@@ -70,11 +65,8 @@ func (a *API) encodeAs(f form, make func(map[string]bool) ([]byte, *home.Home, e
 				return nil, err
 			}
 		}
-		if out.body, err = f.compress(body); err != nil {
+		if out.body, out.form.encoding, err = compress.Body(body, f.encoding); err != nil {
 			return nil, err
-		}
-		if len(body) < minCompressed {
-			out.form.encoding = ""
 		}
 		out.headers = out.form.headers(len(out.body))
 		return out, nil
@@ -82,14 +74,17 @@ func (a *API) encodeAs(f form, make func(map[string]bool) ([]byte, *home.Home, e
 }
 
 // headers describe a body of the form.
-func (f form) headers(length int) []header {
-	contentType := typeJSON
+func (f form) headers(length int) []edge.Header {
+	contentType := edge.TypeJSON
 	if f.protobuf {
-		contentType = typeProtobuf
+		contentType = edge.TypeProtobuf
 	}
-	h := []header{{"Content-Type", []string{contentType}}, {"Content-Length", []string{strconv.Itoa(length)}}}
+	h := []edge.Header{
+		{Name: "Content-Type", Value: []string{contentType}},
+		{Name: "Content-Length", Value: []string{strconv.Itoa(length)}},
+	}
 	if f.encoding != "" {
-		h = append(h, header{"Content-Encoding", []string{f.encoding}})
+		h = append(h, edge.Header{Name: "Content-Encoding", Value: []string{f.encoding}})
 	}
 	return h
 }
@@ -137,51 +132,4 @@ func makeBasic(m proto.Message) {
 			c.Image, c.Reason, c.Context = nil, "", ""
 		}
 	}
-}
-
-func (f form) compress(body []byte) ([]byte, error) {
-	if f.encoding == "" || len(body) < minCompressed {
-		return body, nil
-	}
-	var out bytes.Buffer
-	out.Grow(len(body) / 4)
-	var w interface {
-		Write([]byte) (int, error)
-		Close() error
-	} = brotli.NewWriterLevel(&out, 4) // near gzip's cost, and smaller
-	if f.encoding == "gzip" {
-		w = gzip.NewWriter(&out)
-	}
-	if _, err := w.Write(body); err != nil {
-		return nil, fmt.Errorf("compressing: %w", err)
-	}
-	if err := w.Close(); err != nil {
-		return nil, fmt.Errorf("compressing: %w", err)
-	}
-	return out.Bytes(), nil
-}
-
-// encodingOf reads Accept-Encoding: br before gzip when both are wanted as much, nothing unless one is asked for.
-func encodingOf(accept string) string {
-	if accept == "" {
-		return ""
-	}
-	best, most := "", 0.0
-	for one := range strings.SplitSeq(accept, ",") {
-		name, params, _ := strings.Cut(strings.TrimSpace(one), ";")
-		if name != "gzip" && name != "br" {
-			continue
-		}
-		q := 1.0
-		if value, ok := strings.CutPrefix(strings.TrimSpace(params), "q="); ok {
-			var err error
-			if q, err = strconv.ParseFloat(value, 64); err != nil {
-				q = 0
-			}
-		}
-		if q > most || q == most && q > 0 && name == "br" {
-			best, most = name, q
-		}
-	}
-	return best
 }

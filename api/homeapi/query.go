@@ -1,4 +1,4 @@
-package api
+package homeapi
 
 import (
 	"fmt"

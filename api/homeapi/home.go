@@ -1,4 +1,4 @@
-package api
+package homeapi
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"homefeed/api/apierror"
+	"homefeed/api/edge"
 	"homefeed/api/home"
 	"homefeed/api/homewire"
 	"homefeed/api/identity"
@@ -15,8 +16,8 @@ import (
 	"homefeed/shelves/shelf"
 )
 
-// home answers GET /v1/home: one read of the store, and never an error because of it.
-func (a *API) home(w http.ResponseWriter, r *http.Request, who identity.Identity) error {
+// Home answers GET /v1/home: one read of the store, and never an error because of it.
+func (a *API) Home(w http.ResponseWriter, r *http.Request, who identity.Identity) error {
 	q, err := queryOf(r)
 	if err != nil {
 		return err
@@ -82,8 +83,8 @@ func (a *API) homePage(w http.ResponseWriter, r *http.Request, user string, q qu
 	return nil
 }
 
-// homeShelf answers GET /v1/home/shelves/{shelf}: one shelf of the listener, or the rest of its cards.
-func (a *API) homeShelf(w http.ResponseWriter, r *http.Request, who identity.Identity) error {
+// HomeShelf answers GET /v1/home/shelves/{shelf}: one shelf of the listener, or the rest of its cards.
+func (a *API) HomeShelf(w http.ResponseWriter, r *http.Request, who identity.Identity) error {
 	q, err := queryOf(r)
 	if err != nil {
 		return err
@@ -122,9 +123,9 @@ func (a *API) homeShelf(w http.ResponseWriter, r *http.Request, who identity.Ide
 	return nil
 }
 
-// userShelf answers GET /v1/users/{user}/shelves/{shelf}. Unlike home it says so when the store is away: whoever
+// UserShelf answers GET /v1/users/{user}/shelves/{shelf}. Unlike home it says so when the store is away: whoever
 // looks at one listener's shelf must not take an outage for an empty row.
-func (a *API) userShelf(w http.ResponseWriter, r *http.Request, _ identity.Identity) error {
+func (a *API) UserShelf(w http.ResponseWriter, r *http.Request, _ identity.Identity) error {
 	q, err := queryOf(r)
 	if err != nil {
 		return err
@@ -165,7 +166,7 @@ func (a *API) write(w http.ResponseWriter, r *http.Request, out *answer, degrade
 	h["Cache-Control"] = a.cacheControl
 	if out.etag != "" {
 		h.Set("ETag", out.etag)
-		if matches(r.Header.Get("If-None-Match"), out.etag) {
+		if edge.Matches(r.Header.Get("If-None-Match"), out.etag) {
 			w.WriteHeader(http.StatusNotModified)
 			return
 		}
@@ -177,14 +178,14 @@ func (a *API) write(w http.ResponseWriter, r *http.Request, out *answer, degrade
 func writeAnswer(w http.ResponseWriter, out *answer) {
 	h := w.Header()
 	for _, one := range out.headers {
-		h[one.name] = one.value
+		h[one.Name] = one.Value
 	}
 	_, _ = w.Write(out.body)
 }
 
 // exact is a source of a shelf of the scope, or the error that says why there is none.
 func (a *API) exact(ctx context.Context, scope shelf.Scope, user, market string) (home.Source, error) {
-	key, err := userKey(user)
+	key, err := edge.UserKey(user)
 	if err != nil {
 		return home.Source{}, err
 	}

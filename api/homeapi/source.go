@@ -1,26 +1,17 @@
-package api
+package homeapi
 
 import (
 	"context"
 	"errors"
 	"fmt"
 
-	"homefeed/api/apierror"
+	"homefeed/api/edge"
 	"homefeed/api/home"
 	"homefeed/api/ondemand"
 	"homefeed/pipeline/trigger"
 	"homefeed/shelves/shelf"
 	"homefeed/shelves/store"
 )
-
-func userKey(user string) (store.Key, error) {
-	key, err := store.UserKey(user)
-	if err != nil {
-		return "", apierror.BadRequest("USER_INVALID", "the listener's id is not valid",
-			apierror.Field{Field: "user", Want: "want 1–64 of A–Z a–z 0–9 . _ -"})
-	}
-	return key, nil
-}
 
 // source reads what Home shows, and makes it where the listener has nothing. What can't be had is left out and
 // reported as degraded. Its error is the listener's id's.
@@ -34,16 +25,16 @@ func (a *API) pinned(ctx context.Context, cfg *home.Config, user, market string)
 }
 
 func (a *API) read(ctx context.Context, cfg *home.Config, user, market string, versions int) (src home.Source, degraded bool, err error) {
-	key, err := userKey(user)
+	key, err := edge.UserKey(user)
 	if err != nil {
 		return src, false, err
 	}
 	src.Row, err = a.readRow(ctx, key, versions)
 	if err != nil {
 		src.Stale, degraded = true, true
-		a.degraded("row", err)
+		a.faults.Degraded("row", err)
 	} else {
-		a.recovered("row")
+		a.faults.Recovered("row")
 		a.fill(ctx, cfg, user, &src)
 	}
 	if !cfg.Markets() {
@@ -72,10 +63,10 @@ func (a *API) fill(ctx context.Context, cfg *home.Config, user string, src *home
 	case errors.Is(err, ondemand.ErrPaused):
 		return
 	case err != nil:
-		a.degraded("on_demand", err)
+		a.faults.Degraded("on_demand", err)
 		return
 	}
-	a.recovered("on_demand")
+	a.faults.Recovered("on_demand")
 	if len(cells) > 0 {
 		// The row may be shared, so it is not added to.
 		src.Row.Cells = append(append(make([]store.Cell, 0, len(src.Row.Cells)+len(cells)), src.Row.Cells...), cells...)
@@ -94,7 +85,7 @@ func (a *API) marketGenerations(ctx context.Context, market string) ([]store.Row
 	return eachMarket(market, func(key store.Key) (store.Row, error) {
 		row, err := a.readRow(ctx, key, store.Versions)
 		if err != nil {
-			a.degraded("market", err)
+			a.faults.Degraded("market", err)
 		}
 		return row, err
 	})
@@ -122,10 +113,10 @@ func eachMarket(market string, get func(store.Key) (store.Row, error)) (rows []s
 func (a *API) readMarket(ctx context.Context, key store.Key) (store.Row, error) {
 	row, err := a.readRow(ctx, key, 1)
 	if err != nil {
-		a.degraded("market", err)
+		a.faults.Degraded("market", err)
 		return row, fmt.Errorf("reading market row: %w", err)
 	}
-	a.recovered("market")
+	a.faults.Recovered("market")
 	return row, nil
 }
 

@@ -1,14 +1,14 @@
-package api
+package homeapi
 
 import (
 	"encoding/binary"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/maypok86/otter/v2"
 
+	"homefeed/api/edge"
 	"homefeed/api/home"
 	"homefeed/shelves/store"
 )
@@ -18,7 +18,7 @@ type answer struct {
 	body    []byte
 	form    form
 	etag    string
-	headers []header // of a 200
+	headers []edge.Header // of a 200
 	shelves []shownShelf
 	until   time.Time // when it would be another by itself; zero: never
 
@@ -130,18 +130,4 @@ func etagOf(sum uint64, key answerKey, shelves []shownShelf) string {
 		fmt.Fprintf(h, " %s %d", s.name, s.status)
 	}
 	return fmt.Sprintf(`W/"%016x"`, h.Sum64())
-}
-
-// matches reads If-None-Match.
-func matches(header, etag string) bool {
-	if header == "" || etag == "" {
-		return false
-	}
-	for one := range strings.SplitSeq(header, ",") {
-		one = strings.TrimSpace(one)
-		if one == "*" || strings.TrimPrefix(one, "W/") == strings.TrimPrefix(etag, "W/") {
-			return true
-		}
-	}
-	return false
 }
