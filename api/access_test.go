@@ -30,6 +30,10 @@ var access = map[string]map[string]int{
 		"": 401, "bad": 401, "expired": 401, "away": 503, "listener:ann": 200, "listener:bob": 403,
 		"service:viewer": 403, "service:editor": 403, "service:admin": 200, "service:importer": 403, "service:other": 403,
 	},
+	"GET /v1/users/{user}:export": {
+		"": 401, "bad": 401, "expired": 401, "away": 503, "listener:ann": 200, "listener:bob": 403,
+		"service:viewer": 403, "service:editor": 403, "service:admin": 200, "service:importer": 403, "service:other": 403,
+	},
 	"POST /v1/events": {
 		"": 401, "bad": 401, "expired": 401, "away": 503, "listener:ann": 200,
 		"service:viewer": 403, "service:editor": 403, "service:admin": 403, "service:importer": 200, "service:other": 403,
@@ -91,6 +95,7 @@ func TestErrorForm(t *testing.T) {
 		status, reason                  string
 	}{
 		{"unknown route", "GET", "/v1/nothing", "", "", nil, 404, "NOT_FOUND", "ROUTE_UNKNOWN"},
+		{"unknown verb", "GET", "/v1/users/ann:explode", "", "", nil, 404, "NOT_FOUND", "ROUTE_UNKNOWN"},
 		{"unknown shelf", "GET", "/v1/users/ann/shelves/nothing", "service:viewer", "", nil, 404, "NOT_FOUND", "SHELF_UNKNOWN"},
 		{"bad user", "GET", "/v1/users/a%20b/shelves/discover", "service:viewer", "", nil, 400, "INVALID_ARGUMENT", "USER_INVALID"},
 		{"bad market", "GET", "/v1/home?market=sweden", "listener:ann", "", nil, 400, "INVALID_ARGUMENT", "MARKET_INVALID"},
@@ -127,6 +132,12 @@ func TestErrorForm(t *testing.T) {
 		}
 	}
 	if allow := call(a, "DELETE", "/v1/home", "", "").Header().Get("Allow"); allow != "GET, HEAD" {
+		t.Errorf("Allow = %q, want GET, HEAD", allow)
+	}
+	if allow := call(a, "GET", "/v1/users/ann", "", "").Header().Get("Allow"); allow != "DELETE" {
+		t.Errorf("Allow = %q, want DELETE", allow)
+	}
+	if allow := call(a, "DELETE", "/v1/users/ann:export", "", "").Header().Get("Allow"); allow != "GET, HEAD" {
 		t.Errorf("Allow = %q, want GET, HEAD", allow)
 	}
 	if allow := call(a, "GET", "/v1/events", "", "").Header().Get("Allow"); allow != "POST" {

@@ -44,8 +44,8 @@ type Config struct {
 	Verifier   identity.Verifier
 	// OnDemand makes the shelves of listeners who have no row yet. nil: they get the editors' defaults.
 	OnDemand ondemand.Maker
-	// Events forgets listeners who ask for it, in songs-played. nil: nobody can be erased here.
-	Events listenerdata.Eraser
+	// Events has and forgets what listeners did, in songs-played. nil: nobody can be exported or erased here.
+	Events listenerdata.Events
 	// Secret keeps tokens from being made up: at least 32 bytes, the same in every instance. nil: one of this
 	// process's own, whose tokens nobody takes after it.
 	Secret     []byte
@@ -57,7 +57,7 @@ type Config struct {
 
 // Limits bound what a request may take. Zero fields take the defaults named there.
 type Limits struct {
-	Request        time.Duration // of a whole request; 0 means 10 s
+	Request        time.Duration // of a whole request that changes something; 0 means 10 s
 	StoreTimeout   time.Duration // of one read; 0 means 300 ms
 	PublishTimeout time.Duration // of one batch; 0 means 5 s
 	// MarketAge is after how long a market's row is read again, in the background; 0 means 2 s.
@@ -180,7 +180,7 @@ func (a *API) build(c Config) error {
 	if err != nil {
 		return err
 	}
-	a.data = &listenerdata.Handler{Rows: c.Rows, Events: c.Events, Faults: failed, Now: c.Now}
+	a.data = listenerdata.New(listenerdata.Config{Rows: c.Rows, Events: c.Events, Faults: failed, Now: c.Now})
 	a.edge, err = edge.New(edge.Config{
 		Verifier: c.Verifier, Rates: edge.Rates{Listener: l.ListenerRate, Service: l.ServiceRate, Burst: l.Burst},
 		Timeout: l.Request, Faults: failed, Registerer: c.Registerer, Log: c.Log, Now: c.Now,
@@ -207,6 +207,7 @@ func (a *API) routes() []edge.Route {
 		{Method: http.MethodGet, Path: "/v1/home/shelves/{shelf}", May: edge.Listeners, Handle: a.homes.HomeShelf},
 		{Method: http.MethodGet, Path: "/v1/users/{user}/shelves/{shelf}", May: edge.Having(identity.Viewer), Handle: a.homes.UserShelf},
 		{Method: http.MethodDelete, Path: "/v1/users/{user}", May: edge.ListenersOr(identity.Admin), Handle: a.data.Erase},
+		{Method: http.MethodGet, Path: "/v1/users/{user}:export", May: edge.ListenersOr(identity.Admin), Handle: a.data.Export},
 		{Method: http.MethodPost, Path: "/v1/events", May: edge.ListenersOr(identity.Importer), Handle: a.events.Write},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"iter"
 	"testing"
 	"time"
 
@@ -13,19 +14,37 @@ import (
 	"homefeed/shelves/store"
 )
 
-// songsPlayed erases what it is told.
+// songsPlayed has the actions, fails behind them with err, and erases what it is told.
 type songsPlayed struct {
-	left   int64
-	err    error
-	erased map[string]time.Time
+	actions []event.Event
+	left    int64
+	err     error
+	newest  time.Time // of what claims to be later than now
+	erased  map[string]time.Time
 }
 
-func (s *songsPlayed) Erase(_ context.Context, user string, at time.Time) (deleted, left int64, err error) {
+func (s *songsPlayed) Erase(_ context.Context, user string, at time.Time, ahead time.Duration) (upTo time.Time, deleted, left int64, err error) {
 	if s.erased == nil {
 		s.erased = map[string]time.Time{}
 	}
+	if s.newest.After(at) && !s.newest.After(at.Add(ahead)) {
+		at = s.newest
+	}
 	s.erased[user] = at
-	return 7, s.left, s.err
+	return at, 7, s.left, s.err
+}
+
+func (s *songsPlayed) Actions(context.Context, string) iter.Seq2[event.Event, error] {
+	return func(yield func(event.Event, error) bool) {
+		for _, e := range s.actions {
+			if !yield(e, nil) {
+				return
+			}
+		}
+		if s.err != nil {
+			yield(event.Event{}, s.err)
+		}
+	}
 }
 
 // TestErase holds that the receipt says what there was, that nothing is left, and that a refresh that was under way
@@ -44,7 +63,7 @@ func TestErase(t *testing.T) {
 	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != 200 {
 		t.Fatalf("%d %s, %v", w.Code, w.Body, err)
 	}
-	if got.Rows.Deleted != 2 || got.Events.Deleted != 7 || got.Rows.Left+got.Events.Left != 0 || !got.At.Equal(now.Add(event.MaxAhead)) {
+	if got.Rows.Deleted != 2 || got.Events.Deleted != 7 || got.Rows.Left+got.Events.Left != 0 || !got.At.Equal(now) {
 		t.Errorf("receipt %s", w.Body)
 	}
 	if !played.erased["ann"].Equal(got.At) || !s.rows[key].DeletedAt.Equal(got.At) {
@@ -53,6 +72,21 @@ func TestErase(t *testing.T) {
 	for _, shelf := range getHome(t, a, "/v1/home").Shelves {
 		if shelf.Status != shelfpb.Status_LEFT_OUT {
 			t.Errorf("%v", shelf)
+		}
+	}
+}
+
+// TestEraseAhead holds that what a phone's clock has dated later goes too, and nothing later than that.
+func TestEraseAhead(t *testing.T) {
+	key := userKey(t, "ann")
+	for name, c := range map[string]struct{ events, row, want time.Duration }{
+		"nothing": {0, 0, 0}, "an event": {time.Minute, 0, time.Minute}, "a row": {time.Minute, 2 * time.Minute, 2 * time.Minute},
+	} {
+		s, played := &rows{}, &songsPlayed{newest: now.Add(c.events)}
+		s.put(t, key, "discover", now.Add(c.row), nil, "a")
+		w := call(newAPI(t, api.Config{Rows: s, Events: played}), "DELETE", "/v1/users/ann", "listener:ann", "")
+		if got := s.rows[key].DeletedAt.Sub(now); w.Code != 200 || got != c.want {
+			t.Errorf("%s: %d, erased up to %v later, want %v: %s", name, w.Code, got, c.want, w.Body)
 		}
 	}
 }

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,7 +26,7 @@ import (
 type Config struct {
 	Verifier   identity.Verifier
 	Rates      Rates
-	Timeout    time.Duration // of a whole request
+	Timeout    time.Duration // of a whole request that changes something
 	Faults     *faults.Faults
 	Registerer prometheus.Registerer // nil: not registered
 	Log        *slog.Logger
@@ -59,35 +61,65 @@ func (e *Edge) Close() { e.callers.buckets.StopAllGoroutines() }
 // newMux answers unknown paths and wrong methods in the API's own form.
 func (e *Edge) newMux(routes []Route) *http.ServeMux {
 	mux := http.NewServeMux()
-	for _, rt := range routes {
-		mux.Handle(rt.Method+" "+rt.Path, e.serve(rt.Path, func(w http.ResponseWriter, r *http.Request) error {
-			who, err := e.Verifier.Verify(r.Context(), r)
-			if err != nil {
-				return e.unverified(err)
-			}
-			if err := e.callers.admit(who, e.Now()); err != nil {
-				return err
-			}
-			if err := rt.May(who); err != nil {
-				return err
-			}
-			return rt.Handle(w, r, who)
-		}))
-		allow := []string{rt.Method}
-		if rt.Method == http.MethodGet {
-			allow = append(allow, http.MethodHead)
-		}
-		mux.Handle(rt.Path, e.serve(rt.Path, func(http.ResponseWriter, *http.Request) error {
-			return &apierror.Error{
-				Code: code.Code_UNIMPLEMENTED, HTTP: http.StatusMethodNotAllowed, Reason: "METHOD_NOT_ALLOWED",
-				Message: "want " + strings.Join(allow, " or "), Allow: allow,
-			}
-		}))
-	}
-	mux.Handle("/", e.serve("unknown", func(http.ResponseWriter, *http.Request) error {
+	unknown := e.serve("unknown", func(http.ResponseWriter, *http.Request) error {
 		return apierror.NotFound("ROUTE_UNKNOWN", "there is no such address")
-	}))
+	})
+	mux.Handle("/", unknown)
+	places := map[string]*place{}
+	for _, rt := range routes {
+		path, verb := cutVerb(rt.Path)
+		p, known := places[path]
+		if !known {
+			p = &place{wildcard: lastWildcard(path), verbs: map[string]map[string]http.Handler{}, unknown: unknown}
+			places[path] = p
+			mux.Handle(path, p)
+		}
+		if p.verbs[verb] == nil {
+			p.verbs[verb] = map[string]http.Handler{}
+		}
+		handler := e.serve(rt.Path, e.admitted(rt))
+		p.verbs[verb][rt.Method] = handler
+		if rt.Method == http.MethodGet {
+			p.verbs[verb][http.MethodHead] = handler
+		}
+	}
+	for path, p := range places {
+		for verb, methods := range p.verbs {
+			p.verbs[verb][""] = e.serve(joinVerb(path, verb), notAllowed(slices.Sorted(maps.Keys(methods))))
+		}
+	}
 	return mux
+}
+
+// admitted is the route for those who may.
+func (e *Edge) admitted(rt Route) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		who, err := e.Verifier.Verify(r.Context(), r)
+		if err != nil {
+			return e.unverified(err)
+		}
+		if err := e.callers.admit(who, e.Now()); err != nil {
+			return err
+		}
+		if err := rt.May(who); err != nil {
+			return err
+		}
+		if rt.Method == http.MethodGet { // whatever a read waits for has a deadline of its own, and most wait for nothing
+			return rt.Handle(w, r, who)
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), e.Timeout)
+		defer cancel()
+		return rt.Handle(w, r.WithContext(ctx), who)
+	}
+}
+
+func notAllowed(allow []string) func(http.ResponseWriter, *http.Request) error {
+	return func(http.ResponseWriter, *http.Request) error {
+		return &apierror.Error{
+			Code: code.Code_UNIMPLEMENTED, HTTP: http.StatusMethodNotAllowed, Reason: "METHOD_NOT_ALLOWED",
+			Message: "want " + strings.Join(allow, " or "), Allow: allow,
+		}
+	}
 }
 
 // unverified is a Verifier's error as the caller sees it.
@@ -112,16 +144,13 @@ func (e *Edge) unverified(err error) error {
 // ServeHTTP answers anything, unknown addresses too.
 func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) { e.mux.ServeHTTP(w, r) }
 
-// serve wraps what every request has: headers, a deadline, recovery, one place for errors, metrics and a log line.
+// serve wraps what every request has: headers, recovery, one place for errors, metrics and a log line.
 // Of the request it logs the route and never the path: paths have listeners' ids in them.
 func (e *Edge) serve(name string, handle func(http.ResponseWriter, *http.Request) error) http.Handler {
 	safe := safeHeaders()
 	seen := e.metrics.route(name)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := e.Now()
-		ctx, cancel := context.WithTimeout(r.Context(), e.Timeout)
-		defer cancel()
-		r = r.WithContext(ctx)
 		h := w.Header()
 		for _, one := range safe {
 			h[one.Name] = one.Value
@@ -134,13 +163,15 @@ func (e *Edge) serve(name string, handle func(http.ResponseWriter, *http.Request
 			if failed.Code == code.Code_INTERNAL {
 				e.Log.Error("request failed", "route", name, "error", err, "stack", stackOf(err))
 			}
-			if sent.status == 0 { // else it is too late: the connection ends with the answer cut off
+			if sent.status == 0 {
 				apierror.Write(sent, failed, WantsProtobuf(r))
+			} else { // it is too late to say so: the connection ends with the answer cut off
+				defer panic(http.ErrAbortHandler)
 			}
 		}
 		took := e.Now().Sub(began)
 		seen(sent.status, took)
-		if e.Log.Enabled(ctx, slog.LevelDebug) {
+		if e.Log.Enabled(r.Context(), slog.LevelDebug) {
 			e.Log.Debug("request", "route", name, "code", sent.status, "took", took, "error", err)
 		}
 	})

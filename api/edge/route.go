@@ -15,7 +15,9 @@ type Handler func(w http.ResponseWriter, r *http.Request, who identity.Identity)
 // Route is a line of the API. TestAccess has a row for each route and kind of caller.
 type Route struct {
 	Method string
-	Path   string // as http.ServeMux has it
+	// Path is as http.ServeMux has it; behind a last wildcard there may be a verb of our own, as AIP-136 has it:
+	// "/v1/users/{user}:export".
+	Path   string
 	May    func(identity.Identity) error
 	Handle Handler
 }

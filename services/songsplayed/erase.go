@@ -5,17 +5,23 @@ import (
 	"fmt"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"homefeed/pipeline/event"
 	"homefeed/services/rpc"
+	"homefeed/services/songsplayed/erasures"
 	"homefeed/services/songsplayed/songsplayedpb"
 )
 
 // tombstone is the object of a row of family erased.
 const tombstone = "all"
 
-// Erase marks first and deletes then: an action that comes in between is hidden already.
+// maxAhead is the most that EraseRequest.ahead may be.
+const maxAhead = 24 * time.Hour
+
+// Erase marks first and deletes then, and Record stores first and looks for marks then. So whatever comes in between,
+// one of the two sees the other: nothing that was done by the time of the mark is kept once both have returned.
 func (s *Server) Erase(ctx context.Context, req *songsplayedpb.EraseRequest) (*songsplayedpb.EraseResponse, error) {
 	if !event.ValidUser(req.GetUser()) {
 		return nil, rpc.Invalid("user", wantUser)
@@ -23,31 +29,105 @@ func (s *Server) Erase(ctx context.Context, req *songsplayedpb.EraseRequest) (*s
 	if !req.GetAt().IsValid() || req.GetAt().AsTime().UnixMilli() < 0 || ceilMillis(req.GetAt()) > maxMillis {
 		return nil, rpc.Invalid("at", "want a time from 1970 to 2286")
 	}
-	at := ceilMillis(req.GetAt())
+	if ahead := req.GetAhead(); ahead != nil && (!ahead.IsValid() || ahead.AsDuration() < 0 || ahead.AsDuration() > maxAhead) {
+		return nil, rpc.Invalid("ahead", "want 0 to 24 hours")
+	}
+	at, err := s.newest(ctx, req.GetUser(), ceilMillis(req.GetAt()), req.GetAhead().AsDuration())
+	if err != nil {
+		return nil, tableError("finding the newest action", err)
+	}
 	mark := appendMillis(appendPrefix(nil, req.GetUser(), erased), at)
 	mark = append(append(mark, '#'), tombstone...)
-	if err := s.table.Put(ctx, []Row{{Key: mark, Time: at}}); err != nil {
+	now := s.now().UnixMilli()
+	rows := []Row{{Key: mark, Time: at}, {Key: erasures.Key(req.GetUser(), now), Time: now}}
+	if err := s.table.Put(ctx, rows); err != nil {
 		return nil, tableError("marking erasure", err)
 	}
-	resp := new(songsplayedpb.EraseResponse)
-	for _, f := range []family{plays, hearts, follows} {
-		from, to, _ := bounds(req.GetUser(), f, 0, at+1)
-		if err := s.tally(ctx, from, to, &resp.Deleted); err != nil {
+	resp := &songsplayedpb.EraseResponse{At: timestamppb.New(millis(at))}
+	for _, f := range actions {
+		if err := s.tally(ctx, req.GetUser(), f, at, &resp.Deleted); err != nil {
 			return nil, tableError("counting actions", err)
 		}
-		if err := s.table.Delete(ctx, from, to); err != nil {
-			return nil, tableError("erasing actions", err)
-		}
-		if err := s.tally(ctx, from, to, &resp.Left); err != nil {
+	}
+	if err := s.remove(ctx, req.GetUser(), at); err != nil {
+		return nil, tableError("erasing actions", err)
+	}
+	for _, f := range actions {
+		if err := s.tally(ctx, req.GetUser(), f, at, &resp.Left); err != nil {
 			return nil, tableError("looking again", err)
 		}
 	}
 	return resp, nil
 }
 
-// tally adds the number of rows to n.
-func (s *Server) tally(ctx context.Context, from, to []byte, n *int64) error {
+// newest is the time of the listener's newest action up to ahead after at, or at when there is none after it.
+func (s *Server) newest(ctx context.Context, user string, at int64, ahead time.Duration) (int64, error) {
+	end := min(at+ahead.Milliseconds(), maxMillis)
+	newest := at
+	for _, f := range actions {
+		from, to, prefix := bounds(user, f, at, end+1)
+		var malformed error
+		err := s.table.Scan(ctx, from, to, 1, func(key []byte) bool {
+			var ms int64
+			if _, ms, malformed = parseKey(key, prefix); malformed == nil {
+				newest = max(newest, ms)
+			}
+			return false
+		})
+		if err == nil {
+			err = malformed
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	return newest, nil
+}
+
+// remove deletes what the listener did up to and including at.
+func (s *Server) remove(ctx context.Context, user string, at int64) error {
+	for _, f := range actions {
+		from, to, _ := bounds(user, f, 0, at+1)
+		if err := s.table.Delete(ctx, from, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tally adds the number of the listener's rows of one family up to and including at to n.
+func (s *Server) tally(ctx context.Context, user string, f family, at int64, n *int64) error {
+	from, to, _ := bounds(user, f, 0, at+1)
 	return s.table.Scan(ctx, from, to, MaxScan, func([]byte) bool { *n++; return true })
+}
+
+// forget removes those of the actions, which are stored, that came after their listener had them erased.
+func (s *Server) forget(ctx context.Context, stored []*songsplayedpb.Action) error {
+	if err := s.erasures.Update(ctx); err != nil {
+		return err
+	}
+	oldest := map[string]int64{} // of those who may have
+	for _, a := range stored {
+		if s.erasures.MayHave(a.GetUser()) {
+			if ms, known := oldest[a.GetUser()]; !known || a.GetTimeMs() < ms {
+				oldest[a.GetUser()] = a.GetTimeMs()
+			}
+		}
+	}
+	for user, ms := range oldest {
+		at, err := s.erasedAt(ctx, user)
+		if err != nil {
+			return err
+		}
+		if ms > at {
+			continue
+		}
+		s.metrics.late.Inc()
+		if err := s.remove(ctx, user, at); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // erasedAt is up to when the listener's actions are erased, in milliseconds; -1: nothing is.
@@ -65,12 +145,13 @@ func (s *Server) erasedAt(ctx context.Context, user string) (at int64, err error
 	return at, err
 }
 
-// Erase forgets what the listener did up to and including at, for good. It says how many actions were deleted, counted
-// up to MaxScan of each kind, and how many were found when looking again. Calling it again is safe.
-func (c *Client) Erase(ctx context.Context, user string, at time.Time) (deleted, left int64, err error) {
-	resp, err := c.service.Erase(ctx, &songsplayedpb.EraseRequest{User: user, At: timestamppb.New(at)})
+// Erase forgets what the listener did up to and including at, for good, and what is stored by now and claims to be up to
+// ahead later. It says up to when everything is erased, how many actions were deleted, counted up to MaxScan of each
+// kind, and how many were found when looking again. Calling it again is safe.
+func (c *Client) Erase(ctx context.Context, user string, at time.Time, ahead time.Duration) (upTo time.Time, deleted, left int64, err error) {
+	resp, err := c.service.Erase(ctx, &songsplayedpb.EraseRequest{User: user, At: timestamppb.New(at), Ahead: durationpb.New(ahead)})
 	if err != nil {
-		return 0, 0, fmt.Errorf("erasing a listener's actions: %w", err)
+		return time.Time{}, 0, 0, fmt.Errorf("erasing a listener's actions: %w", err)
 	}
-	return resp.GetDeleted(), resp.GetLeft(), nil
+	return resp.GetAt().AsTime(), resp.GetDeleted(), resp.GetLeft(), nil
 }

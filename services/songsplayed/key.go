@@ -36,6 +36,9 @@ const (
 	erased family = 'e'
 )
 
+// actions are the families that erasing empties.
+var actions = [...]family{plays, hearts, follows}
+
 const (
 	// maxMillis is the largest time that a key can hold, in the year 2286.
 	maxMillis   = 9_999_999_999_999

@@ -9,6 +9,7 @@ import (
 
 type metrics struct {
 	actions       *prometheus.CounterVec
+	late          prometheus.Counter
 	scanned       prometheus.Histogram
 	artistLookups *prometheus.CounterVec
 }
@@ -19,6 +20,10 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Name: "homefeed_songsplayed_actions_total",
 			Help: "Actions recorded, by kind; an action recorded twice counts twice.",
 		}, []string{"kind"}),
+		late: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "homefeed_songsplayed_late_removals_total",
+			Help: "Batches of a listener's actions that came after the listener had them erased, and were removed again.",
+		}),
 		scanned: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "homefeed_songsplayed_scanned_rows",
 			Help:    "Rows that one call read.",
@@ -32,7 +37,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	if r == nil {
 		return m, nil
 	}
-	if err := errors.Join(r.Register(m.actions), r.Register(m.scanned), r.Register(m.artistLookups)); err != nil {
+	if err := errors.Join(r.Register(m.actions), r.Register(m.late), r.Register(m.scanned), r.Register(m.artistLookups)); err != nil {
 		return nil, fmt.Errorf("registering metrics: %w", err)
 	}
 	return m, nil

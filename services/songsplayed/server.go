@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
@@ -14,6 +15,7 @@ import (
 
 	"homefeed/pipeline/event"
 	"homefeed/services/rpc"
+	"homefeed/services/songsplayed/erasures"
 	"homefeed/services/songsplayed/songsplayedpb"
 )
 
@@ -41,14 +43,18 @@ type Options struct {
 	ArtistsOf func(ctx context.Context, tracks []string) (map[string]string, error)
 	// Registerer takes the metrics; nil: they are not registered.
 	Registerer prometheus.Registerer
+	// Now is the clock that erasures are dated by; those of all servers may be apart by some minutes. nil: time.Now.
+	Now func() time.Time
 }
 
 // Server answers songsplayed.proto. All its methods are safe for concurrent use.
 type Server struct {
 	songsplayedpb.UnimplementedSongsPlayedServer
-	table   Table
-	artists *artists // nil without a catalogue
-	metrics *metrics
+	table    Table
+	artists  *artists // nil without a catalogue
+	erasures *erasures.Index
+	metrics  *metrics
+	now      func() time.Time
 }
 
 // NewServer fails without a table, or when its metrics are registered already.
@@ -60,7 +66,10 @@ func NewServer(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("songs-played server: %w", err)
 	}
-	s := &Server{table: o.Table, metrics: m}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	s := &Server{table: o.Table, erasures: erasures.New(o.Table, o.Now), metrics: m, now: o.Now}
 	if o.ArtistsOf != nil {
 		s.artists = newArtists(o.ArtistsOf, artistCache, m.artistLookups)
 	}
@@ -70,7 +79,8 @@ func NewServer(o Options) (*Server, error) {
 // Register makes r, an *rpc.Server for one, answer with s.
 func Register(r grpc.ServiceRegistrar, s *Server) { songsplayedpb.RegisterSongsPlayedServer(r, s) }
 
-// Record stores the actions as one batch and returns when they are durable.
+// Record stores the actions as one batch and returns when they are durable, but for those that their listeners had
+// erased before they came.
 func (s *Server) Record(ctx context.Context, req *songsplayedpb.RecordRequest) (*songsplayedpb.RecordResponse, error) {
 	actions := req.GetActions()
 	if len(actions) > MaxRecord {
@@ -95,6 +105,9 @@ func (s *Server) Record(ctx context.Context, req *songsplayedpb.RecordRequest) (
 	}
 	if err := s.table.Put(ctx, rows); err != nil {
 		return nil, tableError("recording actions", err)
+	}
+	if err := s.forget(ctx, actions); err != nil {
+		return nil, tableError("forgetting what was erased", err)
 	}
 	for f, n := range count {
 		if n > 0 {

@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"time"
 
 	"homefeed/pipeline/event"
@@ -42,6 +43,9 @@ func MarketKey(market string) (Key, error) {
 	return Key("m#" + market), nil
 }
 
+// Listener reports whether the key is a listener's, and not a market's.
+func (k Key) Listener() bool { return strings.HasPrefix(string(k), "u#") }
+
 // Cell is one generation of one shelf.
 type Cell struct {
 	Shelf string    // the column: a shelf's name, or name~variant
@@ -60,8 +64,8 @@ type Row struct {
 type Store interface {
 	// Write adds the cells in one atomic, durable mutation: after nil all of them survive a crash, after an
 	// error either all or none are there and writing again is safe. A cell of an as-of that exists is replaced,
-	// and of two alike in one Write the later one counts. Cells at or before the tombstone are accepted and never
-	// seen. No cells is no write; more than MaxCells, and whatever else CheckWrite names, is refused.
+	// and of two alike in one Write the later one counts. Cells at or before the tombstone are accepted, never
+	// seen and not kept. No cells is no write; more than MaxCells, and whatever else CheckWrite names, is refused.
 	Write(ctx context.Context, key Key, cells ...Cell) error
 	// Read returns at most versions (1 to Versions) newest cells a shelf, in one read of the store. The row is
 	// the caller's own. Times are UTC.

@@ -9,6 +9,7 @@ package songsplayedpb
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -74,17 +75,135 @@ func (Kind) EnumDescriptor() ([]byte, []int) {
 	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{0}
 }
 
+type ListActionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	User  string                 `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	// At most 10,000; 0 means 1,000.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// Empty: the first page.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListActionsRequest) Reset() {
+	*x = ListActionsRequest{}
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListActionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListActionsRequest) ProtoMessage() {}
+
+func (x *ListActionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListActionsRequest.ProtoReflect.Descriptor instead.
+func (*ListActionsRequest) Descriptor() ([]byte, []int) {
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *ListActionsRequest) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *ListActionsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListActionsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ListActionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Without their user.
+	Actions []*Action `protobuf:"bytes,1,rep,name=actions,proto3" json:"actions,omitempty"`
+	// Empty: this was the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListActionsResponse) Reset() {
+	*x = ListActionsResponse{}
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListActionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListActionsResponse) ProtoMessage() {}
+
+func (x *ListActionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListActionsResponse.ProtoReflect.Descriptor instead.
+func (*ListActionsResponse) Descriptor() ([]byte, []int) {
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ListActionsResponse) GetActions() []*Action {
+	if x != nil {
+		return x.Actions
+	}
+	return nil
+}
+
+func (x *ListActionsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 type EraseRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	User          string                 `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
-	At            *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	User  string                 `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	At    *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	// What is stored by now and claims to be later than at, by no more than this, is erased too: phones' clocks run ahead.
+	Ahead         *durationpb.Duration `protobuf:"bytes,3,opt,name=ahead,proto3" json:"ahead,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *EraseRequest) Reset() {
 	*x = EraseRequest{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[0]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -96,7 +215,7 @@ func (x *EraseRequest) String() string {
 func (*EraseRequest) ProtoMessage() {}
 
 func (x *EraseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[0]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -109,7 +228,7 @@ func (x *EraseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseRequest.ProtoReflect.Descriptor instead.
 func (*EraseRequest) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{0}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *EraseRequest) GetUser() string {
@@ -126,8 +245,17 @@ func (x *EraseRequest) GetAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *EraseRequest) GetAhead() *durationpb.Duration {
+	if x != nil {
+		return x.Ahead
+	}
+	return nil
+}
+
 type EraseResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
+	// Up to when actions are erased: at, or the time of the newest that claimed to be later.
+	At *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
 	// How many actions were deleted; counted up to 100,000 of each kind, and deleted whatever their number.
 	Deleted int64 `protobuf:"varint,1,opt,name=deleted,proto3" json:"deleted,omitempty"`
 	// How many were found when looking again; 0, or something is wrong.
@@ -138,7 +266,7 @@ type EraseResponse struct {
 
 func (x *EraseResponse) Reset() {
 	*x = EraseResponse{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[1]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -150,7 +278,7 @@ func (x *EraseResponse) String() string {
 func (*EraseResponse) ProtoMessage() {}
 
 func (x *EraseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[1]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -163,7 +291,14 @@ func (x *EraseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseResponse.ProtoReflect.Descriptor instead.
 func (*EraseResponse) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{1}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *EraseResponse) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
 }
 
 func (x *EraseResponse) GetDeleted() int64 {
@@ -194,7 +329,7 @@ type Action struct {
 
 func (x *Action) Reset() {
 	*x = Action{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[2]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -206,7 +341,7 @@ func (x *Action) String() string {
 func (*Action) ProtoMessage() {}
 
 func (x *Action) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[2]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -219,7 +354,7 @@ func (x *Action) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Action.ProtoReflect.Descriptor instead.
 func (*Action) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{2}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Action) GetKind() Kind {
@@ -260,7 +395,7 @@ type RecordRequest struct {
 
 func (x *RecordRequest) Reset() {
 	*x = RecordRequest{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[3]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -272,7 +407,7 @@ func (x *RecordRequest) String() string {
 func (*RecordRequest) ProtoMessage() {}
 
 func (x *RecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[3]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -285,7 +420,7 @@ func (x *RecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordRequest.ProtoReflect.Descriptor instead.
 func (*RecordRequest) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{3}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *RecordRequest) GetActions() []*Action {
@@ -303,7 +438,7 @@ type RecordResponse struct {
 
 func (x *RecordResponse) Reset() {
 	*x = RecordResponse{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[4]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -315,7 +450,7 @@ func (x *RecordResponse) String() string {
 func (*RecordResponse) ProtoMessage() {}
 
 func (x *RecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[4]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -328,7 +463,7 @@ func (x *RecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordResponse.ProtoReflect.Descriptor instead.
 func (*RecordResponse) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{4}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{6}
 }
 
 type ListPlaysRequest struct {
@@ -348,7 +483,7 @@ type ListPlaysRequest struct {
 
 func (x *ListPlaysRequest) Reset() {
 	*x = ListPlaysRequest{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[5]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -360,7 +495,7 @@ func (x *ListPlaysRequest) String() string {
 func (*ListPlaysRequest) ProtoMessage() {}
 
 func (x *ListPlaysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[5]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -373,7 +508,7 @@ func (x *ListPlaysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPlaysRequest.ProtoReflect.Descriptor instead.
 func (*ListPlaysRequest) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{5}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListPlaysRequest) GetUser() string {
@@ -422,7 +557,7 @@ type ListPlaysResponse struct {
 
 func (x *ListPlaysResponse) Reset() {
 	*x = ListPlaysResponse{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[6]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -434,7 +569,7 @@ func (x *ListPlaysResponse) String() string {
 func (*ListPlaysResponse) ProtoMessage() {}
 
 func (x *ListPlaysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[6]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -447,7 +582,7 @@ func (x *ListPlaysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPlaysResponse.ProtoReflect.Descriptor instead.
 func (*ListPlaysResponse) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{6}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListPlaysResponse) GetPlays() []*Play {
@@ -474,7 +609,7 @@ type Play struct {
 
 func (x *Play) Reset() {
 	*x = Play{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[7]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -486,7 +621,7 @@ func (x *Play) String() string {
 func (*Play) ProtoMessage() {}
 
 func (x *Play) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[7]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -499,7 +634,7 @@ func (x *Play) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Play.ProtoReflect.Descriptor instead.
 func (*Play) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{7}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Play) GetTrack() string {
@@ -531,7 +666,7 @@ type CountPlaysRequest struct {
 
 func (x *CountPlaysRequest) Reset() {
 	*x = CountPlaysRequest{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[8]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -543,7 +678,7 @@ func (x *CountPlaysRequest) String() string {
 func (*CountPlaysRequest) ProtoMessage() {}
 
 func (x *CountPlaysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[8]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -556,7 +691,7 @@ func (x *CountPlaysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountPlaysRequest.ProtoReflect.Descriptor instead.
 func (*CountPlaysRequest) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{8}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CountPlaysRequest) GetUser() string {
@@ -607,7 +742,7 @@ type CountPlaysResponse struct {
 
 func (x *CountPlaysResponse) Reset() {
 	*x = CountPlaysResponse{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[9]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -619,7 +754,7 @@ func (x *CountPlaysResponse) String() string {
 func (*CountPlaysResponse) ProtoMessage() {}
 
 func (x *CountPlaysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[9]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -632,7 +767,7 @@ func (x *CountPlaysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountPlaysResponse.ProtoReflect.Descriptor instead.
 func (*CountPlaysResponse) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{9}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CountPlaysResponse) GetTracks() []*Count {
@@ -668,7 +803,7 @@ type Count struct {
 
 func (x *Count) Reset() {
 	*x = Count{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[10]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -680,7 +815,7 @@ func (x *Count) String() string {
 func (*Count) ProtoMessage() {}
 
 func (x *Count) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[10]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -693,7 +828,7 @@ func (x *Count) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Count.ProtoReflect.Descriptor instead.
 func (*Count) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{10}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Count) GetId() string {
@@ -737,7 +872,7 @@ type ListHeartsRequest struct {
 
 func (x *ListHeartsRequest) Reset() {
 	*x = ListHeartsRequest{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[11]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -749,7 +884,7 @@ func (x *ListHeartsRequest) String() string {
 func (*ListHeartsRequest) ProtoMessage() {}
 
 func (x *ListHeartsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[11]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -762,7 +897,7 @@ func (x *ListHeartsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHeartsRequest.ProtoReflect.Descriptor instead.
 func (*ListHeartsRequest) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{11}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListHeartsRequest) GetUser() string {
@@ -798,7 +933,7 @@ type ListHeartsResponse struct {
 
 func (x *ListHeartsResponse) Reset() {
 	*x = ListHeartsResponse{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[12]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -810,7 +945,7 @@ func (x *ListHeartsResponse) String() string {
 func (*ListHeartsResponse) ProtoMessage() {}
 
 func (x *ListHeartsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[12]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -823,7 +958,7 @@ func (x *ListHeartsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHeartsResponse.ProtoReflect.Descriptor instead.
 func (*ListHeartsResponse) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{12}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListHeartsResponse) GetHearts() []*Play {
@@ -853,7 +988,7 @@ type ListFollowsRequest struct {
 
 func (x *ListFollowsRequest) Reset() {
 	*x = ListFollowsRequest{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[13]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -865,7 +1000,7 @@ func (x *ListFollowsRequest) String() string {
 func (*ListFollowsRequest) ProtoMessage() {}
 
 func (x *ListFollowsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[13]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -878,7 +1013,7 @@ func (x *ListFollowsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFollowsRequest.ProtoReflect.Descriptor instead.
 func (*ListFollowsRequest) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{13}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListFollowsRequest) GetUser() string {
@@ -914,7 +1049,7 @@ type ListFollowsResponse struct {
 
 func (x *ListFollowsResponse) Reset() {
 	*x = ListFollowsResponse{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[14]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -926,7 +1061,7 @@ func (x *ListFollowsResponse) String() string {
 func (*ListFollowsResponse) ProtoMessage() {}
 
 func (x *ListFollowsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[14]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -939,7 +1074,7 @@ func (x *ListFollowsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFollowsResponse.ProtoReflect.Descriptor instead.
 func (*ListFollowsResponse) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{14}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListFollowsResponse) GetFollows() []*Follow {
@@ -966,7 +1101,7 @@ type Follow struct {
 
 func (x *Follow) Reset() {
 	*x = Follow{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[15]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -978,7 +1113,7 @@ func (x *Follow) String() string {
 func (*Follow) ProtoMessage() {}
 
 func (x *Follow) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[15]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -991,7 +1126,7 @@ func (x *Follow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Follow.ProtoReflect.Descriptor instead.
 func (*Follow) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{15}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Follow) GetArtist() string {
@@ -1020,7 +1155,7 @@ type ExportPlaysRequest struct {
 
 func (x *ExportPlaysRequest) Reset() {
 	*x = ExportPlaysRequest{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[16]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1032,7 +1167,7 @@ func (x *ExportPlaysRequest) String() string {
 func (*ExportPlaysRequest) ProtoMessage() {}
 
 func (x *ExportPlaysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[16]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1045,7 +1180,7 @@ func (x *ExportPlaysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportPlaysRequest.ProtoReflect.Descriptor instead.
 func (*ExportPlaysRequest) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{16}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ExportPlaysRequest) GetPageSize() int32 {
@@ -1073,7 +1208,7 @@ type ExportPlaysResponse struct {
 
 func (x *ExportPlaysResponse) Reset() {
 	*x = ExportPlaysResponse{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[17]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1085,7 +1220,7 @@ func (x *ExportPlaysResponse) String() string {
 func (*ExportPlaysResponse) ProtoMessage() {}
 
 func (x *ExportPlaysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[17]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1098,7 +1233,7 @@ func (x *ExportPlaysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportPlaysResponse.ProtoReflect.Descriptor instead.
 func (*ExportPlaysResponse) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{17}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ExportPlaysResponse) GetListeners() []*Listening {
@@ -1127,7 +1262,7 @@ type Listening struct {
 
 func (x *Listening) Reset() {
 	*x = Listening{}
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[18]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1139,7 +1274,7 @@ func (x *Listening) String() string {
 func (*Listening) ProtoMessage() {}
 
 func (x *Listening) ProtoReflect() protoreflect.Message {
-	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[18]
+	mi := &file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1152,7 +1287,7 @@ func (x *Listening) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listening.ProtoReflect.Descriptor instead.
 func (*Listening) Descriptor() ([]byte, []int) {
-	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{18}
+	return file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Listening) GetPlays() []*Play {
@@ -1173,11 +1308,21 @@ var File_services_songsplayed_songsplayedpb_songsplayed_proto protoreflect.FileD
 
 const file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDesc = "" +
 	"\n" +
-	"4services/songsplayed/songsplayedpb/songsplayed.proto\x12\x17homefeed.songsplayed.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"N\n" +
+	"4services/songsplayed/songsplayedpb/songsplayed.proto\x12\x17homefeed.songsplayed.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"d\n" +
+	"\x12ListActionsRequest\x12\x12\n" +
+	"\x04user\x18\x01 \x01(\tR\x04user\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"x\n" +
+	"\x13ListActionsResponse\x129\n" +
+	"\aactions\x18\x01 \x03(\v2\x1f.homefeed.songsplayed.v1.ActionR\aactions\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x7f\n" +
 	"\fEraseRequest\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x12*\n" +
-	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"=\n" +
-	"\rEraseResponse\x12\x18\n" +
+	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12/\n" +
+	"\x05ahead\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x05ahead\"i\n" +
+	"\rEraseResponse\x12*\n" +
+	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x18\n" +
 	"\adeleted\x18\x01 \x01(\x03R\adeleted\x12\x12\n" +
 	"\x04left\x18\x02 \x01(\x03R\x04left\"\x80\x01\n" +
 	"\x06Action\x121\n" +
@@ -1247,7 +1392,7 @@ const file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDesc = "" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vKIND_PLAYED\x10\x01\x12\x11\n" +
 	"\rKIND_FOLLOWED\x10\x02\x12\x10\n" +
-	"\fKIND_HEARTED\x10\x032\xc6\x05\n" +
+	"\fKIND_HEARTED\x10\x032\xb0\x06\n" +
 	"\vSongsPlayed\x12Y\n" +
 	"\x06Record\x12&.homefeed.songsplayed.v1.RecordRequest\x1a'.homefeed.songsplayed.v1.RecordResponse\x12b\n" +
 	"\tListPlays\x12).homefeed.songsplayed.v1.ListPlaysRequest\x1a*.homefeed.songsplayed.v1.ListPlaysResponse\x12e\n" +
@@ -1256,7 +1401,8 @@ const file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDesc = "" +
 	"\n" +
 	"ListHearts\x12*.homefeed.songsplayed.v1.ListHeartsRequest\x1a+.homefeed.songsplayed.v1.ListHeartsResponse\x12h\n" +
 	"\vListFollows\x12+.homefeed.songsplayed.v1.ListFollowsRequest\x1a,.homefeed.songsplayed.v1.ListFollowsResponse\x12h\n" +
-	"\vExportPlays\x12+.homefeed.songsplayed.v1.ExportPlaysRequest\x1a,.homefeed.songsplayed.v1.ExportPlaysResponse\x12V\n" +
+	"\vExportPlays\x12+.homefeed.songsplayed.v1.ExportPlaysRequest\x1a,.homefeed.songsplayed.v1.ExportPlaysResponse\x12h\n" +
+	"\vListActions\x12+.homefeed.songsplayed.v1.ListActionsRequest\x1a,.homefeed.songsplayed.v1.ListActionsResponse\x12V\n" +
 	"\x05Erase\x12%.homefeed.songsplayed.v1.EraseRequest\x1a&.homefeed.songsplayed.v1.EraseResponseB-Z+homefeed/services/songsplayed/songsplayedpbb\x06proto3"
 
 var (
@@ -1272,66 +1418,74 @@ func file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDescGZIP() []b
 }
 
 var file_services_songsplayed_songsplayedpb_songsplayed_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_services_songsplayed_songsplayedpb_songsplayed_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_services_songsplayed_songsplayedpb_songsplayed_proto_goTypes = []any{
 	(Kind)(0),                     // 0: homefeed.songsplayed.v1.Kind
-	(*EraseRequest)(nil),          // 1: homefeed.songsplayed.v1.EraseRequest
-	(*EraseResponse)(nil),         // 2: homefeed.songsplayed.v1.EraseResponse
-	(*Action)(nil),                // 3: homefeed.songsplayed.v1.Action
-	(*RecordRequest)(nil),         // 4: homefeed.songsplayed.v1.RecordRequest
-	(*RecordResponse)(nil),        // 5: homefeed.songsplayed.v1.RecordResponse
-	(*ListPlaysRequest)(nil),      // 6: homefeed.songsplayed.v1.ListPlaysRequest
-	(*ListPlaysResponse)(nil),     // 7: homefeed.songsplayed.v1.ListPlaysResponse
-	(*Play)(nil),                  // 8: homefeed.songsplayed.v1.Play
-	(*CountPlaysRequest)(nil),     // 9: homefeed.songsplayed.v1.CountPlaysRequest
-	(*CountPlaysResponse)(nil),    // 10: homefeed.songsplayed.v1.CountPlaysResponse
-	(*Count)(nil),                 // 11: homefeed.songsplayed.v1.Count
-	(*ListHeartsRequest)(nil),     // 12: homefeed.songsplayed.v1.ListHeartsRequest
-	(*ListHeartsResponse)(nil),    // 13: homefeed.songsplayed.v1.ListHeartsResponse
-	(*ListFollowsRequest)(nil),    // 14: homefeed.songsplayed.v1.ListFollowsRequest
-	(*ListFollowsResponse)(nil),   // 15: homefeed.songsplayed.v1.ListFollowsResponse
-	(*Follow)(nil),                // 16: homefeed.songsplayed.v1.Follow
-	(*ExportPlaysRequest)(nil),    // 17: homefeed.songsplayed.v1.ExportPlaysRequest
-	(*ExportPlaysResponse)(nil),   // 18: homefeed.songsplayed.v1.ExportPlaysResponse
-	(*Listening)(nil),             // 19: homefeed.songsplayed.v1.Listening
-	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
+	(*ListActionsRequest)(nil),    // 1: homefeed.songsplayed.v1.ListActionsRequest
+	(*ListActionsResponse)(nil),   // 2: homefeed.songsplayed.v1.ListActionsResponse
+	(*EraseRequest)(nil),          // 3: homefeed.songsplayed.v1.EraseRequest
+	(*EraseResponse)(nil),         // 4: homefeed.songsplayed.v1.EraseResponse
+	(*Action)(nil),                // 5: homefeed.songsplayed.v1.Action
+	(*RecordRequest)(nil),         // 6: homefeed.songsplayed.v1.RecordRequest
+	(*RecordResponse)(nil),        // 7: homefeed.songsplayed.v1.RecordResponse
+	(*ListPlaysRequest)(nil),      // 8: homefeed.songsplayed.v1.ListPlaysRequest
+	(*ListPlaysResponse)(nil),     // 9: homefeed.songsplayed.v1.ListPlaysResponse
+	(*Play)(nil),                  // 10: homefeed.songsplayed.v1.Play
+	(*CountPlaysRequest)(nil),     // 11: homefeed.songsplayed.v1.CountPlaysRequest
+	(*CountPlaysResponse)(nil),    // 12: homefeed.songsplayed.v1.CountPlaysResponse
+	(*Count)(nil),                 // 13: homefeed.songsplayed.v1.Count
+	(*ListHeartsRequest)(nil),     // 14: homefeed.songsplayed.v1.ListHeartsRequest
+	(*ListHeartsResponse)(nil),    // 15: homefeed.songsplayed.v1.ListHeartsResponse
+	(*ListFollowsRequest)(nil),    // 16: homefeed.songsplayed.v1.ListFollowsRequest
+	(*ListFollowsResponse)(nil),   // 17: homefeed.songsplayed.v1.ListFollowsResponse
+	(*Follow)(nil),                // 18: homefeed.songsplayed.v1.Follow
+	(*ExportPlaysRequest)(nil),    // 19: homefeed.songsplayed.v1.ExportPlaysRequest
+	(*ExportPlaysResponse)(nil),   // 20: homefeed.songsplayed.v1.ExportPlaysResponse
+	(*Listening)(nil),             // 21: homefeed.songsplayed.v1.Listening
+	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 23: google.protobuf.Duration
 }
 var file_services_songsplayed_songsplayedpb_songsplayed_proto_depIdxs = []int32{
-	20, // 0: homefeed.songsplayed.v1.EraseRequest.at:type_name -> google.protobuf.Timestamp
-	0,  // 1: homefeed.songsplayed.v1.Action.kind:type_name -> homefeed.songsplayed.v1.Kind
-	3,  // 2: homefeed.songsplayed.v1.RecordRequest.actions:type_name -> homefeed.songsplayed.v1.Action
-	20, // 3: homefeed.songsplayed.v1.ListPlaysRequest.start:type_name -> google.protobuf.Timestamp
-	20, // 4: homefeed.songsplayed.v1.ListPlaysRequest.end:type_name -> google.protobuf.Timestamp
-	8,  // 5: homefeed.songsplayed.v1.ListPlaysResponse.plays:type_name -> homefeed.songsplayed.v1.Play
-	20, // 6: homefeed.songsplayed.v1.CountPlaysRequest.start:type_name -> google.protobuf.Timestamp
-	20, // 7: homefeed.songsplayed.v1.CountPlaysRequest.end:type_name -> google.protobuf.Timestamp
-	11, // 8: homefeed.songsplayed.v1.CountPlaysResponse.tracks:type_name -> homefeed.songsplayed.v1.Count
-	11, // 9: homefeed.songsplayed.v1.CountPlaysResponse.artists:type_name -> homefeed.songsplayed.v1.Count
-	20, // 10: homefeed.songsplayed.v1.ListHeartsRequest.end:type_name -> google.protobuf.Timestamp
-	8,  // 11: homefeed.songsplayed.v1.ListHeartsResponse.hearts:type_name -> homefeed.songsplayed.v1.Play
-	20, // 12: homefeed.songsplayed.v1.ListFollowsRequest.end:type_name -> google.protobuf.Timestamp
-	16, // 13: homefeed.songsplayed.v1.ListFollowsResponse.follows:type_name -> homefeed.songsplayed.v1.Follow
-	19, // 14: homefeed.songsplayed.v1.ExportPlaysResponse.listeners:type_name -> homefeed.songsplayed.v1.Listening
-	8,  // 15: homefeed.songsplayed.v1.Listening.plays:type_name -> homefeed.songsplayed.v1.Play
-	4,  // 16: homefeed.songsplayed.v1.SongsPlayed.Record:input_type -> homefeed.songsplayed.v1.RecordRequest
-	6,  // 17: homefeed.songsplayed.v1.SongsPlayed.ListPlays:input_type -> homefeed.songsplayed.v1.ListPlaysRequest
-	9,  // 18: homefeed.songsplayed.v1.SongsPlayed.CountPlays:input_type -> homefeed.songsplayed.v1.CountPlaysRequest
-	12, // 19: homefeed.songsplayed.v1.SongsPlayed.ListHearts:input_type -> homefeed.songsplayed.v1.ListHeartsRequest
-	14, // 20: homefeed.songsplayed.v1.SongsPlayed.ListFollows:input_type -> homefeed.songsplayed.v1.ListFollowsRequest
-	17, // 21: homefeed.songsplayed.v1.SongsPlayed.ExportPlays:input_type -> homefeed.songsplayed.v1.ExportPlaysRequest
-	1,  // 22: homefeed.songsplayed.v1.SongsPlayed.Erase:input_type -> homefeed.songsplayed.v1.EraseRequest
-	5,  // 23: homefeed.songsplayed.v1.SongsPlayed.Record:output_type -> homefeed.songsplayed.v1.RecordResponse
-	7,  // 24: homefeed.songsplayed.v1.SongsPlayed.ListPlays:output_type -> homefeed.songsplayed.v1.ListPlaysResponse
-	10, // 25: homefeed.songsplayed.v1.SongsPlayed.CountPlays:output_type -> homefeed.songsplayed.v1.CountPlaysResponse
-	13, // 26: homefeed.songsplayed.v1.SongsPlayed.ListHearts:output_type -> homefeed.songsplayed.v1.ListHeartsResponse
-	15, // 27: homefeed.songsplayed.v1.SongsPlayed.ListFollows:output_type -> homefeed.songsplayed.v1.ListFollowsResponse
-	18, // 28: homefeed.songsplayed.v1.SongsPlayed.ExportPlays:output_type -> homefeed.songsplayed.v1.ExportPlaysResponse
-	2,  // 29: homefeed.songsplayed.v1.SongsPlayed.Erase:output_type -> homefeed.songsplayed.v1.EraseResponse
-	23, // [23:30] is the sub-list for method output_type
-	16, // [16:23] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	5,  // 0: homefeed.songsplayed.v1.ListActionsResponse.actions:type_name -> homefeed.songsplayed.v1.Action
+	22, // 1: homefeed.songsplayed.v1.EraseRequest.at:type_name -> google.protobuf.Timestamp
+	23, // 2: homefeed.songsplayed.v1.EraseRequest.ahead:type_name -> google.protobuf.Duration
+	22, // 3: homefeed.songsplayed.v1.EraseResponse.at:type_name -> google.protobuf.Timestamp
+	0,  // 4: homefeed.songsplayed.v1.Action.kind:type_name -> homefeed.songsplayed.v1.Kind
+	5,  // 5: homefeed.songsplayed.v1.RecordRequest.actions:type_name -> homefeed.songsplayed.v1.Action
+	22, // 6: homefeed.songsplayed.v1.ListPlaysRequest.start:type_name -> google.protobuf.Timestamp
+	22, // 7: homefeed.songsplayed.v1.ListPlaysRequest.end:type_name -> google.protobuf.Timestamp
+	10, // 8: homefeed.songsplayed.v1.ListPlaysResponse.plays:type_name -> homefeed.songsplayed.v1.Play
+	22, // 9: homefeed.songsplayed.v1.CountPlaysRequest.start:type_name -> google.protobuf.Timestamp
+	22, // 10: homefeed.songsplayed.v1.CountPlaysRequest.end:type_name -> google.protobuf.Timestamp
+	13, // 11: homefeed.songsplayed.v1.CountPlaysResponse.tracks:type_name -> homefeed.songsplayed.v1.Count
+	13, // 12: homefeed.songsplayed.v1.CountPlaysResponse.artists:type_name -> homefeed.songsplayed.v1.Count
+	22, // 13: homefeed.songsplayed.v1.ListHeartsRequest.end:type_name -> google.protobuf.Timestamp
+	10, // 14: homefeed.songsplayed.v1.ListHeartsResponse.hearts:type_name -> homefeed.songsplayed.v1.Play
+	22, // 15: homefeed.songsplayed.v1.ListFollowsRequest.end:type_name -> google.protobuf.Timestamp
+	18, // 16: homefeed.songsplayed.v1.ListFollowsResponse.follows:type_name -> homefeed.songsplayed.v1.Follow
+	21, // 17: homefeed.songsplayed.v1.ExportPlaysResponse.listeners:type_name -> homefeed.songsplayed.v1.Listening
+	10, // 18: homefeed.songsplayed.v1.Listening.plays:type_name -> homefeed.songsplayed.v1.Play
+	6,  // 19: homefeed.songsplayed.v1.SongsPlayed.Record:input_type -> homefeed.songsplayed.v1.RecordRequest
+	8,  // 20: homefeed.songsplayed.v1.SongsPlayed.ListPlays:input_type -> homefeed.songsplayed.v1.ListPlaysRequest
+	11, // 21: homefeed.songsplayed.v1.SongsPlayed.CountPlays:input_type -> homefeed.songsplayed.v1.CountPlaysRequest
+	14, // 22: homefeed.songsplayed.v1.SongsPlayed.ListHearts:input_type -> homefeed.songsplayed.v1.ListHeartsRequest
+	16, // 23: homefeed.songsplayed.v1.SongsPlayed.ListFollows:input_type -> homefeed.songsplayed.v1.ListFollowsRequest
+	19, // 24: homefeed.songsplayed.v1.SongsPlayed.ExportPlays:input_type -> homefeed.songsplayed.v1.ExportPlaysRequest
+	1,  // 25: homefeed.songsplayed.v1.SongsPlayed.ListActions:input_type -> homefeed.songsplayed.v1.ListActionsRequest
+	3,  // 26: homefeed.songsplayed.v1.SongsPlayed.Erase:input_type -> homefeed.songsplayed.v1.EraseRequest
+	7,  // 27: homefeed.songsplayed.v1.SongsPlayed.Record:output_type -> homefeed.songsplayed.v1.RecordResponse
+	9,  // 28: homefeed.songsplayed.v1.SongsPlayed.ListPlays:output_type -> homefeed.songsplayed.v1.ListPlaysResponse
+	12, // 29: homefeed.songsplayed.v1.SongsPlayed.CountPlays:output_type -> homefeed.songsplayed.v1.CountPlaysResponse
+	15, // 30: homefeed.songsplayed.v1.SongsPlayed.ListHearts:output_type -> homefeed.songsplayed.v1.ListHeartsResponse
+	17, // 31: homefeed.songsplayed.v1.SongsPlayed.ListFollows:output_type -> homefeed.songsplayed.v1.ListFollowsResponse
+	20, // 32: homefeed.songsplayed.v1.SongsPlayed.ExportPlays:output_type -> homefeed.songsplayed.v1.ExportPlaysResponse
+	2,  // 33: homefeed.songsplayed.v1.SongsPlayed.ListActions:output_type -> homefeed.songsplayed.v1.ListActionsResponse
+	4,  // 34: homefeed.songsplayed.v1.SongsPlayed.Erase:output_type -> homefeed.songsplayed.v1.EraseResponse
+	27, // [27:35] is the sub-list for method output_type
+	19, // [19:27] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_services_songsplayed_songsplayedpb_songsplayed_proto_init() }
@@ -1345,7 +1499,7 @@ func file_services_songsplayed_songsplayedpb_songsplayed_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDesc), len(file_services_songsplayed_songsplayedpb_songsplayed_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   19,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

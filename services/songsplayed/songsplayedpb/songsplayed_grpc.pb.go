@@ -25,6 +25,7 @@ const (
 	SongsPlayed_ListHearts_FullMethodName  = "/homefeed.songsplayed.v1.SongsPlayed/ListHearts"
 	SongsPlayed_ListFollows_FullMethodName = "/homefeed.songsplayed.v1.SongsPlayed/ListFollows"
 	SongsPlayed_ExportPlays_FullMethodName = "/homefeed.songsplayed.v1.SongsPlayed/ExportPlays"
+	SongsPlayed_ListActions_FullMethodName = "/homefeed.songsplayed.v1.SongsPlayed/ListActions"
 	SongsPlayed_Erase_FullMethodName       = "/homefeed.songsplayed.v1.SongsPlayed/Erase"
 )
 
@@ -52,8 +53,11 @@ type SongsPlayedClient interface {
 	// learning from all of them. Listeners come in an order that has no meaning, and plays recorded meanwhile may be
 	// missing. A page ends after page_size plays, or 100,000 rows of any kind: it may be empty and not the last.
 	ExportPlays(ctx context.Context, in *ExportPlaysRequest, opts ...grpc.CallOption) (*ExportPlaysResponse, error)
+	// ListActions returns all that is known of a listener: follows, hearts and plays, of each kind the newest first, every
+	// time that something was done. Actions recorded meanwhile may be missing.
+	ListActions(ctx context.Context, in *ListActionsRequest, opts ...grpc.CallOption) (*ListActionsResponse, error)
 	// Erase forgets what a listener did up to and including a time, for good: an action of that time or before that is
-	// recorded later is never seen. It answers once that is durable; erasing again finishes what was cut off.
+	// recorded later is not kept. It answers once that is durable; erasing again finishes what was cut off.
 	Erase(ctx context.Context, in *EraseRequest, opts ...grpc.CallOption) (*EraseResponse, error)
 }
 
@@ -125,6 +129,16 @@ func (c *songsPlayedClient) ExportPlays(ctx context.Context, in *ExportPlaysRequ
 	return out, nil
 }
 
+func (c *songsPlayedClient) ListActions(ctx context.Context, in *ListActionsRequest, opts ...grpc.CallOption) (*ListActionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListActionsResponse)
+	err := c.cc.Invoke(ctx, SongsPlayed_ListActions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *songsPlayedClient) Erase(ctx context.Context, in *EraseRequest, opts ...grpc.CallOption) (*EraseResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(EraseResponse)
@@ -159,8 +173,11 @@ type SongsPlayedServer interface {
 	// learning from all of them. Listeners come in an order that has no meaning, and plays recorded meanwhile may be
 	// missing. A page ends after page_size plays, or 100,000 rows of any kind: it may be empty and not the last.
 	ExportPlays(context.Context, *ExportPlaysRequest) (*ExportPlaysResponse, error)
+	// ListActions returns all that is known of a listener: follows, hearts and plays, of each kind the newest first, every
+	// time that something was done. Actions recorded meanwhile may be missing.
+	ListActions(context.Context, *ListActionsRequest) (*ListActionsResponse, error)
 	// Erase forgets what a listener did up to and including a time, for good: an action of that time or before that is
-	// recorded later is never seen. It answers once that is durable; erasing again finishes what was cut off.
+	// recorded later is not kept. It answers once that is durable; erasing again finishes what was cut off.
 	Erase(context.Context, *EraseRequest) (*EraseResponse, error)
 	mustEmbedUnimplementedSongsPlayedServer()
 }
@@ -189,6 +206,9 @@ func (UnimplementedSongsPlayedServer) ListFollows(context.Context, *ListFollowsR
 }
 func (UnimplementedSongsPlayedServer) ExportPlays(context.Context, *ExportPlaysRequest) (*ExportPlaysResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ExportPlays not implemented")
+}
+func (UnimplementedSongsPlayedServer) ListActions(context.Context, *ListActionsRequest) (*ListActionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListActions not implemented")
 }
 func (UnimplementedSongsPlayedServer) Erase(context.Context, *EraseRequest) (*EraseResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Erase not implemented")
@@ -322,6 +342,24 @@ func _SongsPlayed_ExportPlays_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SongsPlayed_ListActions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListActionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SongsPlayedServer).ListActions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SongsPlayed_ListActions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SongsPlayedServer).ListActions(ctx, req.(*ListActionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _SongsPlayed_Erase_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(EraseRequest)
 	if err := dec(in); err != nil {
@@ -370,6 +408,10 @@ var SongsPlayed_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ExportPlays",
 			Handler:    _SongsPlayed_ExportPlays_Handler,
+		},
+		{
+			MethodName: "ListActions",
+			Handler:    _SongsPlayed_ListActions_Handler,
 		},
 		{
 			MethodName: "Erase",

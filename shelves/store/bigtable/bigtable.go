@@ -112,7 +112,9 @@ func (s *Store) call(ctx context.Context, timeout time.Duration, do func(context
 }
 
 // Write sets the cells with one MutateRow. The client tries again after a passing failure until the deadline,
-// which is safe because the timestamps are given. After a deadline the write may still take place.
+// which is safe because the timestamps are given. After a deadline the write may still take place. Then it looks for a
+// tombstone of a listener, and takes back what that hides: Delete sets one before it removes, so whichever comes first,
+// one of the two finds the other's.
 func (s *Store) Write(ctx context.Context, key store.Key, cells ...store.Cell) error {
 	if err := store.CheckWrite(key, cells); err != nil {
 		return fmt.Errorf("writing row: %w", err)
@@ -125,10 +127,38 @@ func (s *Store) Write(ctx context.Context, key store.Key, cells ...store.Cell) e
 		m.Set(shelfFamily, cells[i].Shelf, bigtable.Time(cells[i].AsOf), cells[i].Data)
 	}
 	err := s.call(ctx, s.write, func(ctx context.Context) error {
-		return s.table.Apply(ctx, string(key), m)
+		if err := s.table.Apply(ctx, string(key), m); err != nil || !key.Listener() {
+			return err
+		}
+		return s.takeBack(ctx, key, cells)
 	})
 	if err != nil {
 		return fmt.Errorf("writing row: %w", err)
+	}
+	return nil
+}
+
+// takeBack removes those of the cells, which are written, that the row's tombstone hides.
+func (s *Store) takeBack(ctx context.Context, key store.Key, cells []store.Cell) error {
+	found, err := s.table.ReadRow(ctx, string(key), bigtable.RowFilter(
+		bigtable.ChainFilters(bigtable.FamilyFilter(metaFamily), bigtable.LatestNFilter(deletedVersion), bigtable.StripValueFilter())))
+	if err != nil {
+		return fmt.Errorf("looking for a tombstone: %w", err)
+	}
+	deletedAt := visible(found).DeletedAt
+	m := bigtable.NewMutation()
+	hidden := false
+	for i := range cells {
+		if at := bigtable.Time(cells[i].AsOf); !cells[i].AsOf.After(deletedAt) {
+			m.DeleteTimestampRange(shelfFamily, cells[i].Shelf, at, at+1000) // a millisecond, which is a timestamp's step
+			hidden = true
+		}
+	}
+	if !hidden {
+		return nil
+	}
+	if err := s.table.Apply(ctx, string(key), m); err != nil {
+		return fmt.Errorf("taking back what is deleted: %w", err)
 	}
 	return nil
 }
@@ -176,20 +206,27 @@ func visible(found bigtable.Row) store.Row {
 	return row
 }
 
-// Delete sets the tombstone and removes what it hides, in one mutation. It looks up first which columns there
-// are; a cell that is written in between stays in the table, hidden.
+// Delete sets the tombstone, and then looks up which columns there are and removes what it hides there. A cell that is
+// written later is taken back by its Write.
 func (s *Store) Delete(ctx context.Context, key store.Key, at time.Time) error {
 	if err := store.CheckDelete(key, at); err != nil {
 		return fmt.Errorf("deleting row: %w", err)
 	}
 	err := s.call(ctx, s.write, func(ctx context.Context) error {
+		mark := bigtable.NewMutation()
+		mark.Set(metaFamily, deletedColumn, bigtable.Time(at), nil)
+		if err := s.table.Apply(ctx, string(key), mark); err != nil {
+			return fmt.Errorf("setting the tombstone: %w", err)
+		}
 		keysOnly := bigtable.ChainFilters(bigtable.FamilyFilter(shelfFamily), bigtable.LatestNFilter(1), bigtable.StripValueFilter())
 		found, err := s.table.ReadRow(ctx, string(key), bigtable.RowFilter(keysOnly))
 		if err != nil {
 			return fmt.Errorf("finding its columns: %w", err)
 		}
+		if len(found[shelfFamily]) == 0 {
+			return nil
+		}
 		m := bigtable.NewMutation()
-		m.Set(metaFamily, deletedColumn, bigtable.Time(at), nil)
 		for _, item := range found[shelfFamily] {
 			column := strings.TrimPrefix(item.Column, shelfFamily+":")
 			m.DeleteTimestampRange(shelfFamily, column, 0, bigtable.Time(at.Add(time.Millisecond)))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -39,23 +40,32 @@ func testContract(t *testing.T, addr string) {
 	})
 }
 
-// serve starts Bigtable in this process. What it doesn't implement panics, which here becomes an error.
+// serve starts Bigtable in this process. What it doesn't implement panics, which here becomes an error. Calls take
+// turns: it sorts the columns of a row while somebody reads them.
 func serve(t *testing.T, interceptors ...grpc.UnaryServerInterceptor) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	var turn sync.Mutex
 	recovered := func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (resp any, err error) {
 		defer func() {
 			if p := recover(); p != nil {
 				err = status.Errorf(codes.Unimplemented, "not in this fake: %v", p)
 			}
 		}()
+		turn.Lock()
+		defer turn.Unlock()
 		return next(ctx, req)
 	}
+	inTurn := func(impl any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+		turn.Lock()
+		defer turn.Unlock()
+		return next(impl, stream)
+	}
 	server, err := bttest.NewServerWithListener(listener,
-		grpc.ChainUnaryInterceptor(append(interceptors, recovered)...), grpc.MaxRecvMsgSize(1<<28))
+		grpc.ChainUnaryInterceptor(append(interceptors, recovered)...), grpc.StreamInterceptor(inTurn), grpc.MaxRecvMsgSize(1<<28))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,6 +202,38 @@ func TestDeleteRemoves(t *testing.T) {
 	}
 	if items := rawRow(t, string(bob))["s"]; len(items) != 1 || items[0].Column != "s:discover" || items[0].Timestamp != 3000 {
 		t.Errorf("after the Delete, family s holds %v, want discover of 3 ms only", items)
+	}
+}
+
+// TestLateWriteIsTakenBack holds that nothing of a refresh that was under way when its listener was deleted stays in the
+// table, in whatever order the two get there.
+func TestLateWriteIsTakenBack(t *testing.T) {
+	cfg := config(t, serve(t), "home")
+	s := open(t, cfg)
+	defer s.Close()
+	for i := range 20 {
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := s.Write(t.Context(), bob, cellAt(1), store.Cell{Shelf: "other", AsOf: time.UnixMilli(2), Data: []byte("x")}); err != nil {
+				t.Error(err)
+			}
+		})
+		if i%2 == 1 {
+			wg.Wait()
+		}
+		if err := s.Delete(t.Context(), bob, time.UnixMilli(2)); err != nil {
+			t.Fatal(err)
+		}
+		wg.Wait()
+		if items := rawRow(t, string(bob))["s"]; len(items) > 0 {
+			t.Fatalf("round %d: family s holds %v, want nothing", i, items)
+		}
+	}
+	if err := s.Write(t.Context(), bob, cellAt(2), cellAt(3)); err != nil {
+		t.Fatal(err)
+	}
+	if items := rawRow(t, string(bob))["s"]; len(items) != 1 || items[0].Timestamp != 3000 {
+		t.Errorf("after a Write of one hidden and one later cell: %v, want the later one", items)
 	}
 }
 
