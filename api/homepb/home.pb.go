@@ -22,6 +22,251 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// View is how much is wanted, as in AIP-157.
+type View int32
+
+const (
+	View_VIEW_UNSPECIFIED View = 0
+	// What a list of names needs: no pictures, reasons, contexts or provenance.
+	View_BASIC View = 1
+	// Everything, which is what VIEW_UNSPECIFIED means.
+	View_FULL View = 2
+)
+
+// Enum value maps for View.
+var (
+	View_name = map[int32]string{
+		0: "VIEW_UNSPECIFIED",
+		1: "BASIC",
+		2: "FULL",
+	}
+	View_value = map[string]int32{
+		"VIEW_UNSPECIFIED": 0,
+		"BASIC":            1,
+		"FULL":             2,
+	}
+)
+
+func (x View) Enum() *View {
+	p := new(View)
+	*p = x
+	return p
+}
+
+func (x View) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (View) Descriptor() protoreflect.EnumDescriptor {
+	return file_api_homepb_home_proto_enumTypes[0].Descriptor()
+}
+
+func (View) Type() protoreflect.EnumType {
+	return &file_api_homepb_home_proto_enumTypes[0]
+}
+
+func (x View) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use View.Descriptor instead.
+func (View) EnumDescriptor() ([]byte, []int) {
+	return file_api_homepb_home_proto_rawDescGZIP(), []int{0}
+}
+
+type GetHomeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the listener is, an ISO 3166-1 alpha-2 code; empty: the world.
+	Market string `protobuf:"bytes,1,opt,name=market,proto3" json:"market,omitempty"`
+	// A BCP 47 tag; empty: the editors' own language.
+	Locale string `protobuf:"bytes,2,opt,name=locale,proto3" json:"locale,omitempty"`
+	// On what Home is shown, 1–20 of [a-z0-9_]; empty: anything.
+	Platform string `protobuf:"bytes,3,opt,name=platform,proto3" json:"platform,omitempty"`
+	View     View   `protobuf:"varint,4,opt,name=view,proto3,enum=homefeed.home.v1.View" json:"view,omitempty"`
+	// Shelves of a page, at most 50; 0 means 20.
+	PageSize int32 `protobuf:"varint,5,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// Cards of each shelf, at most 50, which is what 0 means.
+	CardSize int32 `protobuf:"varint,6,opt,name=card_size,json=cardSize,proto3" json:"card_size,omitempty"`
+	// The next_page_token of the page before; empty: the first.
+	PageToken     string `protobuf:"bytes,7,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetHomeRequest) Reset() {
+	*x = GetHomeRequest{}
+	mi := &file_api_homepb_home_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetHomeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetHomeRequest) ProtoMessage() {}
+
+func (x *GetHomeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_api_homepb_home_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetHomeRequest.ProtoReflect.Descriptor instead.
+func (*GetHomeRequest) Descriptor() ([]byte, []int) {
+	return file_api_homepb_home_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *GetHomeRequest) GetMarket() string {
+	if x != nil {
+		return x.Market
+	}
+	return ""
+}
+
+func (x *GetHomeRequest) GetLocale() string {
+	if x != nil {
+		return x.Locale
+	}
+	return ""
+}
+
+func (x *GetHomeRequest) GetPlatform() string {
+	if x != nil {
+		return x.Platform
+	}
+	return ""
+}
+
+func (x *GetHomeRequest) GetView() View {
+	if x != nil {
+		return x.View
+	}
+	return View_VIEW_UNSPECIFIED
+}
+
+func (x *GetHomeRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *GetHomeRequest) GetCardSize() int32 {
+	if x != nil {
+		return x.CardSize
+	}
+	return 0
+}
+
+func (x *GetHomeRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type GetShelfRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which shelf, as in shelves.All.
+	Shelf    string `protobuf:"bytes,1,opt,name=shelf,proto3" json:"shelf,omitempty"`
+	Market   string `protobuf:"bytes,2,opt,name=market,proto3" json:"market,omitempty"`
+	Locale   string `protobuf:"bytes,3,opt,name=locale,proto3" json:"locale,omitempty"`
+	Platform string `protobuf:"bytes,4,opt,name=platform,proto3" json:"platform,omitempty"`
+	View     View   `protobuf:"varint,5,opt,name=view,proto3,enum=homefeed.home.v1.View" json:"view,omitempty"`
+	// Cards of a page, at most 50; 0 means 20.
+	PageSize int32 `protobuf:"varint,6,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The shelf's next_page_token, of Home or of the page before; empty: the first.
+	PageToken     string `protobuf:"bytes,7,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetShelfRequest) Reset() {
+	*x = GetShelfRequest{}
+	mi := &file_api_homepb_home_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetShelfRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetShelfRequest) ProtoMessage() {}
+
+func (x *GetShelfRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_api_homepb_home_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetShelfRequest.ProtoReflect.Descriptor instead.
+func (*GetShelfRequest) Descriptor() ([]byte, []int) {
+	return file_api_homepb_home_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *GetShelfRequest) GetShelf() string {
+	if x != nil {
+		return x.Shelf
+	}
+	return ""
+}
+
+func (x *GetShelfRequest) GetMarket() string {
+	if x != nil {
+		return x.Market
+	}
+	return ""
+}
+
+func (x *GetShelfRequest) GetLocale() string {
+	if x != nil {
+		return x.Locale
+	}
+	return ""
+}
+
+func (x *GetShelfRequest) GetPlatform() string {
+	if x != nil {
+		return x.Platform
+	}
+	return ""
+}
+
+func (x *GetShelfRequest) GetView() View {
+	if x != nil {
+		return x.View
+	}
+	return View_VIEW_UNSPECIFIED
+}
+
+func (x *GetShelfRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *GetShelfRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
 // Home is the first screen: shelves from top to bottom. GET /v1/home.
 type Home struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -38,7 +283,7 @@ type Home struct {
 
 func (x *Home) Reset() {
 	*x = Home{}
-	mi := &file_api_homepb_home_proto_msgTypes[0]
+	mi := &file_api_homepb_home_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -50,7 +295,7 @@ func (x *Home) String() string {
 func (*Home) ProtoMessage() {}
 
 func (x *Home) ProtoReflect() protoreflect.Message {
-	mi := &file_api_homepb_home_proto_msgTypes[0]
+	mi := &file_api_homepb_home_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -63,7 +308,7 @@ func (x *Home) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Home.ProtoReflect.Descriptor instead.
 func (*Home) Descriptor() ([]byte, []int) {
-	return file_api_homepb_home_proto_rawDescGZIP(), []int{0}
+	return file_api_homepb_home_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Home) GetShelves() []*shelfpb.Shelf {
@@ -98,12 +343,37 @@ var File_api_homepb_home_proto protoreflect.FileDescriptor
 
 const file_api_homepb_home_proto_rawDesc = "" +
 	"\n" +
-	"\x15api/homepb/home.proto\x12\x10homefeed.home.v1\x1a\x1bshelves/shelfpb/shelf.proto\"\xa7\x01\n" +
+	"\x15api/homepb/home.proto\x12\x10homefeed.home.v1\x1a\x1bshelves/shelfpb/shelf.proto\"\xe1\x01\n" +
+	"\x0eGetHomeRequest\x12\x16\n" +
+	"\x06market\x18\x01 \x01(\tR\x06market\x12\x16\n" +
+	"\x06locale\x18\x02 \x01(\tR\x06locale\x12\x1a\n" +
+	"\bplatform\x18\x03 \x01(\tR\bplatform\x12*\n" +
+	"\x04view\x18\x04 \x01(\x0e2\x16.homefeed.home.v1.ViewR\x04view\x12\x1b\n" +
+	"\tpage_size\x18\x05 \x01(\x05R\bpageSize\x12\x1b\n" +
+	"\tcard_size\x18\x06 \x01(\x05R\bcardSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\a \x01(\tR\tpageToken\"\xdb\x01\n" +
+	"\x0fGetShelfRequest\x12\x14\n" +
+	"\x05shelf\x18\x01 \x01(\tR\x05shelf\x12\x16\n" +
+	"\x06market\x18\x02 \x01(\tR\x06market\x12\x16\n" +
+	"\x06locale\x18\x03 \x01(\tR\x06locale\x12\x1a\n" +
+	"\bplatform\x18\x04 \x01(\tR\bplatform\x12*\n" +
+	"\x04view\x18\x05 \x01(\x0e2\x16.homefeed.home.v1.ViewR\x04view\x12\x1b\n" +
+	"\tpage_size\x18\x06 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\a \x01(\tR\tpageToken\"\xa7\x01\n" +
 	"\x04Home\x122\n" +
 	"\ashelves\x18\x01 \x03(\v2\x18.homefeed.shelf.v1.ShelfR\ashelves\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12'\n" +
 	"\x0fnewer_available\x18\x03 \x01(\bR\x0enewerAvailable\x12\x1a\n" +
-	"\bdegraded\x18\x04 \x01(\bR\bdegradedB\x15Z\x13homefeed/api/homepbb\x06proto3"
+	"\bdegraded\x18\x04 \x01(\bR\bdegraded*1\n" +
+	"\x04View\x12\x14\n" +
+	"\x10VIEW_UNSPECIFIED\x10\x00\x12\t\n" +
+	"\x05BASIC\x10\x01\x12\b\n" +
+	"\x04FULL\x10\x022\x95\x01\n" +
+	"\x05Homes\x12C\n" +
+	"\aGetHome\x12 .homefeed.home.v1.GetHomeRequest\x1a\x16.homefeed.home.v1.Home\x12G\n" +
+	"\bGetShelf\x12!.homefeed.home.v1.GetShelfRequest\x1a\x18.homefeed.shelf.v1.ShelfB\x15Z\x13homefeed/api/homepbb\x06proto3"
 
 var (
 	file_api_homepb_home_proto_rawDescOnce sync.Once
@@ -117,18 +387,28 @@ func file_api_homepb_home_proto_rawDescGZIP() []byte {
 	return file_api_homepb_home_proto_rawDescData
 }
 
-var file_api_homepb_home_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_api_homepb_home_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_api_homepb_home_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_api_homepb_home_proto_goTypes = []any{
-	(*Home)(nil),          // 0: homefeed.home.v1.Home
-	(*shelfpb.Shelf)(nil), // 1: homefeed.shelf.v1.Shelf
+	(View)(0),               // 0: homefeed.home.v1.View
+	(*GetHomeRequest)(nil),  // 1: homefeed.home.v1.GetHomeRequest
+	(*GetShelfRequest)(nil), // 2: homefeed.home.v1.GetShelfRequest
+	(*Home)(nil),            // 3: homefeed.home.v1.Home
+	(*shelfpb.Shelf)(nil),   // 4: homefeed.shelf.v1.Shelf
 }
 var file_api_homepb_home_proto_depIdxs = []int32{
-	1, // 0: homefeed.home.v1.Home.shelves:type_name -> homefeed.shelf.v1.Shelf
-	1, // [1:1] is the sub-list for method output_type
-	1, // [1:1] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	0, // 0: homefeed.home.v1.GetHomeRequest.view:type_name -> homefeed.home.v1.View
+	0, // 1: homefeed.home.v1.GetShelfRequest.view:type_name -> homefeed.home.v1.View
+	4, // 2: homefeed.home.v1.Home.shelves:type_name -> homefeed.shelf.v1.Shelf
+	1, // 3: homefeed.home.v1.Homes.GetHome:input_type -> homefeed.home.v1.GetHomeRequest
+	2, // 4: homefeed.home.v1.Homes.GetShelf:input_type -> homefeed.home.v1.GetShelfRequest
+	3, // 5: homefeed.home.v1.Homes.GetHome:output_type -> homefeed.home.v1.Home
+	4, // 6: homefeed.home.v1.Homes.GetShelf:output_type -> homefeed.shelf.v1.Shelf
+	5, // [5:7] is the sub-list for method output_type
+	3, // [3:5] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_api_homepb_home_proto_init() }
@@ -141,13 +421,14 @@ func file_api_homepb_home_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_api_homepb_home_proto_rawDesc), len(file_api_homepb_home_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   1,
+			NumEnums:      1,
+			NumMessages:   3,
 			NumExtensions: 0,
-			NumServices:   0,
+			NumServices:   1,
 		},
 		GoTypes:           file_api_homepb_home_proto_goTypes,
 		DependencyIndexes: file_api_homepb_home_proto_depIdxs,
+		EnumInfos:         file_api_homepb_home_proto_enumTypes,
 		MessageInfos:      file_api_homepb_home_proto_msgTypes,
 	}.Build()
 	File_api_homepb_home_proto = out.File

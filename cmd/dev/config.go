@@ -15,7 +15,7 @@ type Config struct {
 	Data      string  // directory of everything that lasts
 	Listen    string  // Home, events and the page
 	Admin     string  // health and metrics
-	GRPC      string  // the three services, for tools such as grpcurl and for the Beam driver
+	GRPC      string  // the three services and Home, for tools such as grpcurl and for the Beam driver
 	Catalog   string  // TSV; empty: a made-up one
 	Playlists string  // one a line, track ids by blanks; empty: made-up ones, or none with -catalog
 	Driver    string  // what runs the pipeline's stages: local or beam
@@ -39,7 +39,7 @@ func parse(args []string, out io.Writer) (Config, error) {
 	fs.StringVar(&c.Data, "data", filepath.Join("data", "dev"), "`directory` of everything that lasts")
 	fs.StringVar(&c.Listen, "listen", "127.0.0.1:8080", "loopback `address` of Home, events and the page")
 	fs.StringVar(&c.Admin, "admin", "127.0.0.1:9090", "loopback `address` of health and metrics")
-	fs.StringVar(&c.GRPC, "grpc", "", "loopback `address` of the gRPC services, with reflection; empty: in process only")
+	fs.StringVar(&c.GRPC, "grpc", "", "loopback `address` of the services and of Home over gRPC, with reflection; empty: in process only")
 	fs.StringVar(&c.Catalog, "catalog", "", "catalogue `file` (TSV: track, artist, title); empty: a made-up one")
 	fs.StringVar(&c.Playlists, "playlists", "", "playlists `file` to learn from (track ids by blanks); empty: made-up ones, or none with -catalog")
 	fs.StringVar(&c.Driver, "driver", "local", "what runs the pipeline: local, or beam (Prism, in a process of its own)")

@@ -43,6 +43,7 @@ type process struct {
 	runner  *refresh.Runner
 	seen    *listeners
 	desk    *cms.Desk
+	homes   homes
 	url     string // of the page and the API
 }
 
@@ -154,6 +155,7 @@ func (p *process) startAPI(context.Context) error {
 		return err
 	}
 	p.parts.Close("api", func() error { v1.Close(); return nil })
+	p.homes.api.Store(v1)
 	if err := p.startCMS(v1); err != nil {
 		return err
 	}

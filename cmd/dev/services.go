@@ -4,8 +4,14 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"path/filepath"
+	"sync/atomic"
+	"time"
 
+	"homefeed/api"
+	"homefeed/api/apierror"
+	"homefeed/api/homegrpc"
 	"homefeed/services/catalog"
 	"homefeed/services/rpc"
 	"homefeed/services/songsplayed"
@@ -20,6 +26,19 @@ type clients struct {
 	plays   *songsplayed.Client
 	vectors shelf.Word2Vec
 	catalog shelf.Catalog
+}
+
+// homes is the API for gRPC, whose services must be known before it listens, and so before there is an API.
+type homes struct{ api atomic.Pointer[api.API] }
+
+// ServeHTTP is UNAVAILABLE until the API is there.
+func (h *homes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	v1 := h.api.Load()
+	if v1 == nil {
+		apierror.Write(w, apierror.Unavailable("STARTING", "the API is not there yet", time.Second, nil), true)
+		return
+	}
+	v1.ServeHTTP(w, r)
 }
 
 // startServices serves songs-played, word2vec and the catalogue in process, and on -grpc too.
@@ -46,6 +65,7 @@ func (p *process) startServices(context.Context) error {
 	}
 	word2vec.Register(server, near.server)
 	catalog.Register(server, catalog.NewServer(p.library.catalog))
+	homegrpc.Register(server, &p.homes)
 
 	if p.cfg.GRPC != "" {
 		if err := p.listenGRPC(server); err != nil {

@@ -8,8 +8,12 @@ import (
 	"fmt"
 	"os"
 
+	"google.golang.org/grpc"
+
 	"homefeed/api"
 	"homefeed/api/cardtoken"
+	"homefeed/api/edge"
+	"homefeed/api/homegrpc"
 	"homefeed/api/identity"
 	"homefeed/api/identity/oidc"
 	"homefeed/api/rowcache"
@@ -17,6 +21,7 @@ import (
 	"homefeed/pipeline/event"
 	"homefeed/pipeline/trigger"
 	"homefeed/services/ops"
+	"homefeed/services/rpc"
 	"homefeed/services/songsplayed"
 	"homefeed/shelves"
 	"homefeed/shelves/refresh"
@@ -28,6 +33,7 @@ import (
 type apiConfig struct {
 	Rows         rowsConfig
 	Listen       string
+	GRPC         string
 	Admin        string
 	OIDCIssuer   string
 	OIDCAudience string
@@ -43,6 +49,7 @@ type apiConfig struct {
 func (c *apiConfig) flags(fs *flag.FlagSet) {
 	c.Rows.flags(fs)
 	listenFlag(fs, &c.Listen, ":8080")
+	fs.StringVar(&c.GRPC, "grpc", "", "`address` of Home over gRPC, in plaintext for a proxy that ends TLS, as -listen is; empty: none")
 	adminFlag(fs, &c.Admin)
 	fs.StringVar(&c.OIDCIssuer, "oidc-issuer", "", "`URL` of the issuer of tokens")
 	fs.StringVar(&c.OIDCAudience, "oidc-audience", "", "the `audience` that tokens must be for")
@@ -57,6 +64,9 @@ func (c *apiConfig) check(rest []string) error {
 	var services error
 	if c.onDemand() {
 		services = c.Services.check()
+	}
+	if c.GRPC != "" {
+		services = errors.Join(services, address("grpc", c.GRPC))
 	}
 	return errors.Join(noArguments(rest), c.Rows.check(), listening(c.Listen, c.Admin), services,
 		httpURL("oidc-issuer", c.OIDCIssuer, "the issuer's URL, https://…"),
@@ -137,13 +147,17 @@ func (c *apiConfig) start(ctx context.Context, r *role) error {
 			return err
 		}
 	}
-	ln, err := r.listen(c.Listen)
+	ln, err := r.listen("listen", c.Listen)
 	if err != nil {
 		return err
 	}
 	srv := api.Server("", handler, r.env.log)
 	r.parts.Go("http", func(ctx context.Context) error { return ops.ServeHTTP(ctx, ln, srv) })
-	return nil
+	if c.GRPC == "" {
+		return nil
+	}
+	return r.serveGRPC("grpc", c.GRPC, rpc.ServerOptions{MaxRequest: edge.MaxBody},
+		func(g grpc.ServiceRegistrar) { homegrpc.Register(g, handler) })
 }
 
 // maker is a runner in this process. The refresh role runs the same one behind the triggers; asking it over the network

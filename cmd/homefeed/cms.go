@@ -140,7 +140,7 @@ func (c *cmsConfig) start(ctx context.Context, r *role) error {
 	mux.Handle(server.Path, editors)
 	mux.Handle("/cms/", pages)
 	mux.Handle("GET /{$}", http.RedirectHandler("/cms/", http.StatusFound))
-	ln, err := r.listen(c.Listen)
+	ln, err := r.listen("listen", c.Listen)
 	if err != nil {
 		return err
 	}

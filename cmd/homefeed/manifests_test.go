@@ -85,6 +85,10 @@ func checkPort(t *testing.T, manifest, arg string) {
 		if want := "{name: serve, containerPort: " + strings.TrimPrefix(value, ":") + "}"; !strings.Contains(manifest, want) {
 			t.Errorf("%s: want the port %s", arg, want)
 		}
+	case flag == "-grpc":
+		if want := "{name: grpc, containerPort: " + strings.TrimPrefix(value, ":") + "}"; !strings.Contains(manifest, want) {
+			t.Errorf("%s: want the port %s", arg, want)
+		}
 	case flag == "-admin":
 		port := strings.TrimPrefix(value, ":")
 		for _, want := range []string{"{name: admin, containerPort: " + port + "}", `prometheus.io/port: "` + port + `"`} {

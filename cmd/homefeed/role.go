@@ -61,24 +61,25 @@ func serve(ctx context.Context, name string, cfg any, admin string, env environm
 	return r.parts.Run(ctx)
 }
 
-// listen opens the address of -listen.
-func (r *role) listen(addr string) (net.Listener, error) {
+// listen opens the address of the flag.
+func (r *role) listen(flagName, addr string) (net.Listener, error) {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("-listen: %w", err)
+		return nil, fmt.Errorf("-%s: %w", flagName, err)
 	}
 	r.env.log.Info("serving", "address", ln.Addr().String())
 	return ln, nil
 }
 
-// serveGRPC serves what register puts on the server.
-func (r *role) serveGRPC(addr string, register func(grpc.ServiceRegistrar)) error {
-	server, err := rpc.NewServer(rpc.ServerOptions{Registerer: r.reg, Logger: r.env.log})
+// serveGRPC serves what register puts on the server at the address of the flag.
+func (r *role) serveGRPC(flagName, addr string, o rpc.ServerOptions, register func(grpc.ServiceRegistrar)) error {
+	o.Registerer, o.Logger = r.reg, r.env.log
+	server, err := rpc.NewServer(o)
 	if err != nil {
 		return err
 	}
 	register(server)
-	ln, err := r.listen(addr)
+	ln, err := r.listen(flagName, addr)
 	if err != nil {
 		return err
 	}

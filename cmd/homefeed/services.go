@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 
 	"homefeed/services/catalog"
+	"homefeed/services/rpc"
 	"homefeed/services/songsplayed"
 	"homefeed/services/songsplayed/bigtabletable"
 	"homefeed/services/word2vec"
@@ -63,7 +64,7 @@ func (c *songsPlayedConfig) start(ctx context.Context, r *role) error {
 	if err != nil {
 		return err
 	}
-	return r.serveGRPC(c.Listen, func(g grpc.ServiceRegistrar) { songsplayed.Register(g, server) })
+	return r.serveGRPC("listen", c.Listen, rpc.ServerOptions{}, func(g grpc.ServiceRegistrar) { songsplayed.Register(g, server) })
 }
 
 // word2VecConfig is the role that knows what is near what.
@@ -100,7 +101,7 @@ func (c *word2VecConfig) start(_ context.Context, r *role) error {
 	}
 	r.parts.Close("model", server.Close)
 	r.parts.Go("follow the model's file", func(ctx context.Context) error { return server.Follow(ctx, c.Follow) })
-	return r.serveGRPC(c.Listen, func(g grpc.ServiceRegistrar) { word2vec.Register(g, server) })
+	return r.serveGRPC("listen", c.Listen, rpc.ServerOptions{}, func(g grpc.ServiceRegistrar) { word2vec.Register(g, server) })
 }
 
 // catalogConfig is the role that knows tracks and artists.
@@ -132,5 +133,5 @@ func (c *catalogConfig) start(_ context.Context, r *role) error {
 		return err
 	}
 	r.env.log.Info("catalogue is loaded", "tracks", tracks.Len())
-	return r.serveGRPC(c.Listen, func(g grpc.ServiceRegistrar) { catalog.Register(g, catalog.NewServer(tracks)) })
+	return r.serveGRPC("listen", c.Listen, rpc.ServerOptions{}, func(g grpc.ServiceRegistrar) { catalog.Register(g, catalog.NewServer(tracks)) })
 }

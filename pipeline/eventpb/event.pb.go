@@ -35,8 +35,7 @@ type UserEvent struct {
 	Time *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
 	// Where it happened, an ISO 3166-1 alpha-2 code; empty when unknown.
 	Market string `protobuf:"bytes,4,opt,name=market,proto3" json:"market,omitempty"`
-	// What happened. The topic carries one kind only. What a listener did to a card travels on no topic: the API counts
-	// it, and remembers what is hidden.
+	// What happened. The topic carries one kind only, but for what a listener did to a card: all of that is on one.
 	//
 	// Types that are valid to be assigned to Action:
 	//

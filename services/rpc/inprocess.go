@@ -81,6 +81,12 @@ func (d *direct) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.Ca
 
 func copyMessage(to, from any) error {
 	dst, ok := to.(proto.Message)
+	if e, encoded := from.(Encoded); encoded && ok {
+		if err := proto.Unmarshal(e, dst); err != nil {
+			return status.Errorf(codes.Internal, "decoding %T: %v", to, err)
+		}
+		return nil
+	}
 	src, ok2 := from.(proto.Message)
 	if !ok || !ok2 {
 		return status.Errorf(codes.Internal, "%T and %T: want protobuf messages", to, from)

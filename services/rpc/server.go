@@ -6,6 +6,7 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -34,6 +35,9 @@ const (
 	DefaultMaxMessage    = 8 << 20
 )
 
+// maxHeaders is the bytes of a call's metadata, a token for one; gRPC's own limit is 16 MiB.
+const maxHeaders = 16 << 10
+
 // ServerOptions says how a Server behaves. Zero fields take the defaults above.
 type ServerOptions struct {
 	Registerer prometheus.Registerer // nil: the metrics are kept and not registered
@@ -48,6 +52,7 @@ type ServerOptions struct {
 	Timeout       time.Duration // the deadline of a call that came without one
 	Drain         time.Duration // how long Serve waits for calls in progress when it ends
 	MaxMessage    int           // bytes of the largest request and answer
+	MaxRequest    int           // bytes of the largest request; 0: MaxMessage
 }
 
 // Server is a gRPC server. Register services with it, then Serve.
@@ -96,7 +101,9 @@ func NewServer(o ServerOptions) (*Server, error) {
 
 func (s *Server) options(o ServerOptions) []grpc.ServerOption {
 	options := []grpc.ServerOption{
-		grpc.MaxRecvMsgSize(o.MaxMessage),
+		encodedToo(),
+		grpc.MaxRecvMsgSize(cmp.Or(o.MaxRequest, o.MaxMessage)),
+		grpc.MaxHeaderListSize(maxHeaders),
 		grpc.MaxSendMsgSize(o.MaxMessage),
 		grpc.MaxConcurrentStreams(uint32(2 * o.MaxConcurrent)),
 		grpc.ConnectionTimeout(DefaultTimeout),

@@ -16,7 +16,9 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/emptypb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"homefeed/services/rpc"
 )
@@ -188,6 +190,41 @@ func serve(t *testing.T, s *rpc.Server) string {
 		}
 	})
 	return l.Addr().String()
+}
+
+// TestEncoded sends an answer that is protobuf already.
+func TestEncoded(t *testing.T) {
+	want := wrapperspb.String("as it is")
+	encoded, err := proto.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := rpc.NewServer(rpc.ServerOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.RegisterService(&grpc.ServiceDesc{ServiceName: service, Methods: []grpc.MethodDesc{{MethodName: "Do",
+		Handler: func(any, context.Context, func(any) error, grpc.UnaryServerInterceptor) (any, error) {
+			return rpc.Encoded(encoded), nil
+		}}}}, nil)
+	direct, err := rpc.Direct(s, rpc.DialOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, stop, err := rpc.InProcess(s, rpc.DialOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	for name, conn := range map[string]grpc.ClientConnInterface{"in process": conn, "direct": direct} {
+		got := new(wrapperspb.StringValue)
+		if err := conn.Invoke(t.Context(), method, new(emptypb.Empty), got); err != nil || got.Value != want.Value {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
+		if err := conn.Invoke(t.Context(), method, new(emptypb.Empty), new(emptypb.Empty)); err != nil { // one field more than known
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 // TestBusy fills the one slot: the next call is told so, health is answered, and then the slot is free again.
