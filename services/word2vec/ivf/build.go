@@ -16,7 +16,7 @@ const DefaultRecall = .98
 type Options struct {
 	// Recall is the share of the 10 nearest that a search has to find, 0.5 to 1; 0 means DefaultRecall.
 	Recall float64
-	// Lists is how many lists there are about; 0 finds out which of 5√n and 20√n is cheaper, or that n rows need
+	// Lists is how many lists there are about; 0 finds out which of 10√n and 20√n is cheaper, or that n rows need
 	// none, as decided by ExactBelow. 1 scans all rows.
 	Lists int
 	// Plain leaves out the codes: a fifth less memory, and more of it to read in a search.
@@ -102,7 +102,7 @@ func candidates(rows, wanted int) []int {
 		return []int{min(wanted, rows)}
 	}
 	root := math.Sqrt(float64(rows))
-	return []int{int(5 * root), int(20 * root)}
+	return []int{int(10 * root), int(20 * root)}
 }
 
 // pad is the vectors as points whose length the kernels take. They are not copied if it already is.

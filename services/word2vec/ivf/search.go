@@ -147,14 +147,7 @@ func (s *search) open(n int) {
 		s.cells[cell.row()] = taken
 		s.opened = append(s.opened, cell.row())
 		first, last := int(s.x.CellStarts[cell.row()]), int(s.x.CellStarts[cell.row()+1])
-		scores := s.lists[first:last]
-		if len(s.x.CentroidCodes) > 0 {
-			stride := len(s.wide)
-			dot.Codes(scores, s.wide, s.x.CentroidCodes[first*stride:last*stride], s.x.CentroidScales[first:last])
-		} else {
-			stride := len(s.query)
-			dot.Rows(scores, s.query, s.x.Centroids[first*stride:last*stride])
-		}
+		s.compare(s.lists[first:last], first, s.x.CentroidCodes, s.x.CentroidScales, s.x.Centroids)
 	}
 }
 
@@ -215,17 +208,23 @@ func (s *search) scan(list int) error {
 			}
 		}
 		scores := s.scores[:to-from]
-		if len(s.x.Codes) > 0 {
-			stride := len(s.wide)
-			dot.Codes(scores, s.wide, s.x.Codes[from*stride:to*stride], s.x.Scales[from:to])
-		} else {
-			stride := len(s.query)
-			dot.Rows(scores, s.query, s.x.Vectors[from*stride:to*stride])
-		}
+		s.compare(scores, from, s.x.Codes, s.x.Scales, s.x.Vectors)
 		s.seen += len(scores)
 		s.take(from, scores)
 	}
 	return nil
+}
+
+// compare sets scores to the query's products with vectors, from the given one on: by their codes if there are some.
+func (s *search) compare(scores []float32, from int, codes []int8, scales, vectors []float32) {
+	to := from + len(scores)
+	if len(codes) > 0 {
+		stride := len(s.wide)
+		dot.Codes(scores, s.wide, codes[from*stride:to*stride], scales[from:to])
+		return
+	}
+	stride := len(s.query)
+	dot.Rows(scores, s.query, vectors[from*stride:to*stride])
 }
 
 // take offers the rows behind from to the best.
