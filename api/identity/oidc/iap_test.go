@@ -12,11 +12,12 @@ import (
 
 	"homefeed/api/identity"
 	"homefeed/api/identity/oidc"
+	"homefeed/api/identity/oidctest"
 )
 
 const backend = "/projects/1/global/backendServices/2"
 
-func newIAP(t *testing.T, i *issuer) *oidc.IAP {
+func newIAP(t *testing.T, i *oidctest.Issuer) *oidc.IAP {
 	t.Helper()
 	v, err := oidc.NewIAP(t.Context(), oidc.IAPConfig{
 		Audience: backend, Keys: i.URL + "/keys", Now: func() time.Time { return now },
@@ -29,23 +30,23 @@ func newIAP(t *testing.T, i *issuer) *oidc.IAP {
 }
 
 // iapToken is what the proxy signs for Ann, with changes.
-func iapToken(t *testing.T, i *issuer, key jose.JSONWebKey, changes map[string]any) string {
-	claims := i.claims(map[string]any{
+func iapToken(t *testing.T, i *oidctest.Issuer, key jose.JSONWebKey, changes map[string]any) string {
+	claims := i.Claims(map[string]any{
 		"iss": "https://cloud.google.com/iap", "aud": backend, "sub": "accounts.google.com:1", "email": "ann@example.com",
 	})
 	for k, v := range changes {
 		claims[k] = v
 	}
-	return sign(t, jose.ES256, key, claims)
+	return oidctest.Sign(t, jose.ES256, key, claims)
 }
 
 func TestIAP(t *testing.T) {
-	i := newIssuer(t)
+	i := oidctest.New(t, now)
 	v := newIAP(t, i)
 	person := func(name string, roles ...identity.Role) identity.Identity {
 		return identity.Identity{Service: true, Name: name, Roles: roles}
 	}
-	with := func(claim string, value any) string { return iapToken(t, i, i.keys[0], map[string]any{claim: value}) }
+	with := func(claim string, value any) string { return iapToken(t, i, i.Keys[0], map[string]any{claim: value}) }
 	for name, c := range map[string]struct {
 		token string
 		want  identity.Identity
@@ -60,7 +61,7 @@ func TestIAP(t *testing.T) {
 		"another backend":   {with("aud", "/projects/1/global/backendServices/3"), identity.Identity{}, identity.ErrInvalid},
 		"another issuer":    {with("iss", i.URL), identity.Identity{}, identity.ErrInvalid},
 		"expired":           {with("exp", now.Add(-time.Second).Unix()), identity.Identity{}, identity.ErrExpired},
-		"a forged key":      {iapToken(t, i, newKey(t, "first"), nil), identity.Identity{}, identity.ErrInvalid},
+		"a forged key":      {iapToken(t, i, oidctest.NewKey(t, "first"), nil), identity.Identity{}, identity.ErrInvalid},
 	} {
 		r := httptest.NewRequest("POST", "/", nil)
 		r.Header.Set("X-Goog-Authenticated-User-Email", "accounts.google.com:ann@example.com") // anybody can write it
@@ -81,19 +82,19 @@ func TestIAP(t *testing.T) {
 
 // TestEither holds that a bad token of one kind is refused whatever comes with it.
 func TestEither(t *testing.T) {
-	i := newIssuer(t)
+	i := oidctest.New(t, now)
 	either := oidc.Either{newIAP(t, i), newVerifier(t, i)}
-	bearer := sign(t, jose.ES256, i.keys[0], i.claims(map[string]any{"homefeed_roles": "editor", "email": "bot@example.com", "email_verified": true}))
+	bearer := oidctest.Sign(t, jose.ES256, i.Keys[0], i.Claims(map[string]any{"homefeed_roles": "editor", "email": "bot@example.com", "email_verified": true}))
 	for name, c := range map[string]struct {
 		iap, bearer string
 		want        string
 		err         error
 	}{
-		"the proxy's":        {iapToken(t, i, i.keys[0], nil), "", "ann@example.com", nil},
+		"the proxy's":        {iapToken(t, i, i.Keys[0], nil), "", "ann@example.com", nil},
 		"a service's":        {"", bearer, "bot@example.com", nil},
-		"a bad one of two":   {iapToken(t, i, newKey(t, "first"), nil), bearer, "", identity.ErrInvalid},
+		"a bad one of two":   {iapToken(t, i, oidctest.NewKey(t, "first"), nil), bearer, "", identity.ErrInvalid},
 		"neither":            {"", "", "", identity.ErrNoToken},
-		"unverified address": {"", sign(t, jose.ES256, i.keys[0], i.claims(map[string]any{"homefeed_roles": "editor", "email": "ann@example.com", "email_verified": false})), "ann", nil},
+		"unverified address": {"", oidctest.Sign(t, jose.ES256, i.Keys[0], i.Claims(map[string]any{"homefeed_roles": "editor", "email": "ann@example.com", "email_verified": false})), "ann", nil},
 	} {
 		r := httptest.NewRequest("POST", "/", nil)
 		r.Header.Set("X-Goog-IAP-JWT-Assertion", c.iap)
