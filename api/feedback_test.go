@@ -7,12 +7,16 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"google.golang.org/protobuf/proto"
 
 	"homefeed/api"
 	"homefeed/api/homepb"
 	"homefeed/api/rowcache"
+	"homefeed/pipeline/event"
+	"homefeed/pipeline/eventpb"
 	"homefeed/shelves/shelfpb"
 	"homefeed/shelves/store"
 )
@@ -62,7 +66,8 @@ func TestHide(t *testing.T) {
 	t.Cleanup(cached.Close)
 	s.put(t, userKey(t, "ann"), "recently_played", now, nil, "a", "b", "c")
 	reg := prometheus.NewPedanticRegistry()
-	a := newAPI(t, api.Config{Rows: cached, Registerer: reg})
+	p := &publisher{}
+	a := newAPI(t, api.Config{Rows: cached, Bus: p, Registerer: reg})
 	cards := cardsOf(t, a)
 	about := func(kind string, c *shelfpb.Card, more string) string {
 		return fmt.Sprintf(`%q:{"uri":%q,"context":%q%s}`, kind, c.Uri, c.Context, more)
@@ -88,6 +93,20 @@ func TestHide(t *testing.T) {
 	if got := uris(cardsOf(t, a)); got != "track:d track:a track:b" {
 		t.Errorf("shown again: %s", got)
 	}
+	var published []string
+	for _, m := range p.published[event.FeedbackTopic] {
+		e := new(eventpb.UserEvent)
+		if err := proto.Unmarshal(m.Data, e); err != nil || e.User != "ann" || m.Key != "ann" || m.ID != e.Id || m.Time.IsZero() {
+			t.Errorf("%+v of %v, %v", m, e, err)
+		}
+		published = append(published, fmt.Sprintf("%T %s %s", e.Action, m.Attributes[event.AttrShelf], m.Attributes[event.AttrPosition]))
+	}
+	if diff := cmp.Diff([]string{
+		"*eventpb.UserEvent_CardSeen recently_played 0", "*eventpb.UserEvent_CardTapped recently_played 1",
+		"*eventpb.UserEvent_CardHidden recently_played 0", "*eventpb.UserEvent_CardHidden recently_played 0",
+	}, published); diff != "" {
+		t.Errorf("published (-want +got):\n%s", diff)
+	}
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(`
 # HELP homefeed_api_card_feedback_total What listeners did to cards, by shelf: seen, tapped or hidden.
 # TYPE homefeed_api_card_feedback_total counter
@@ -103,7 +122,8 @@ homefeed_api_card_feedback_total{action="tapped",shelf="recently_played"} 1
 func TestFeedbackRefused(t *testing.T) {
 	s := &rows{}
 	s.put(t, userKey(t, "ann"), "recently_played", now, nil, "a", "b")
-	a := newAPI(t, api.Config{Rows: s})
+	p := &publisher{}
+	a := newAPI(t, api.Config{Rows: s, Bus: p})
 	c := cardsOf(t, a)[0]
 	own := fmt.Sprintf(`"cardHidden":{"uri":%q,"context":%q}`, c.Uri, c.Context)
 	for _, x := range []struct{ name, token, event, field string }{
@@ -122,6 +142,18 @@ func TestFeedbackRefused(t *testing.T) {
 	}
 	if got := uris(cardsOf(t, a)); got != "track:a track:b" {
 		t.Errorf("a refused event hid something: %s", got)
+	}
+	for field, bad := range map[string]string{
+		"id":   fmt.Sprintf(`{"id":"a b","time":"2026-03-04T05:00:00Z",%s}`, own),
+		"time": fmt.Sprintf(`{"id":"e","time":"2036-03-04T05:00:00Z",%s}`, own),
+	} {
+		w := call(a, "POST", "/v1/events", "listener:ann", `{"events":[`+bad+`]}`, "Content-Type", "application/json")
+		if r := decodeResults(t, "application/json", w.Body.Bytes()).Results[0]; r.Field != field {
+			t.Errorf("a bad %s: %v", field, r)
+		}
+	}
+	if n := len(p.published[event.FeedbackTopic]); n > 0 {
+		t.Errorf("%d refused events were published", n)
 	}
 	s.before = func(context.Context, store.Key) error { return errors.New("away") }
 	if code, _ := sendCards(t, a, "listener:ann", own); code != 503 {

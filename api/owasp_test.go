@@ -117,7 +117,7 @@ func newFortress(t *testing.T) *fortress {
 		t.Fatal(err)
 	}
 	editors, err := server.New(server.Config{
-		Desk: desk, Verifier: verifier, Now: clock, Checker: check.Checker{
+		Desk: desk, Verifier: verifier, Rate: 1e6, Now: clock, Checker: check.Checker{
 			Shelves: testShelves(),
 			Preview: func(context.Context, check.View, placement.Placements) (*homepb.Home, error) {
 				return &homepb.Home{}, nil

@@ -1,8 +1,13 @@
 package intake
 
 import (
+	"strconv"
+
+	"google.golang.org/protobuf/proto"
+
 	"homefeed/api/cardtoken"
 	"homefeed/api/placement"
+	"homefeed/pipeline/bus"
 	"homefeed/pipeline/event"
 	"homefeed/pipeline/eventpb"
 )
@@ -14,6 +19,8 @@ type Feedback struct {
 	Hide string         // when hidden: the URI of the track or artist
 	Undo bool           // show Hide again
 	At   int            // of its result
+
+	message bus.Message // for event.FeedbackTopic
 }
 
 // MaxHidden is how many things one request may hide.
@@ -24,7 +31,7 @@ func isFeedback(m *eventpb.UserEvent) bool {
 	return m.GetCardSeen() != nil || m.GetCardTapped() != nil || m.GetCardHidden() != nil
 }
 
-// feedback checks an event about a card. Its time is its sender's affair: it is counted when it comes.
+// feedback checks an event about a card.
 func (r Reader) feedback(b *Batch, m *eventpb.UserEvent) {
 	f := Feedback{At: len(b.Results)}
 	var uri, context, field string
@@ -41,6 +48,9 @@ func (r Reader) feedback(b *Batch, m *eventpb.UserEvent) {
 		}
 	}
 	card, err := r.checkCard(m, &f, field, uri, context, b.hidden)
+	if err == nil {
+		f.message, err = r.feedbackMessage(m, card)
+	}
 	if err != nil {
 		b.rejectAs(f.Kind, m.GetId(), err)
 		return
@@ -51,6 +61,23 @@ func (r Reader) feedback(b *Batch, m *eventpb.UserEvent) {
 	}
 	b.Feedback = append(b.Feedback, f)
 	b.Results = append(b.Results, &eventpb.EventResult{Id: m.GetId()})
+}
+
+// feedbackMessage is the event as it travels, with what its context says.
+func (r Reader) feedbackMessage(m *eventpb.UserEvent, card cardtoken.Card) (bus.Message, error) {
+	m.User = r.User
+	e := event.FromProto(m)
+	if err := e.ValidateOrigin(r.Now); err != nil {
+		return bus.Message{}, err
+	}
+	data, err := proto.Marshal(m)
+	if err != nil {
+		return bus.Message{}, &event.FieldError{Want: "want texts in UTF-8"}
+	}
+	return bus.Message{ID: e.ID, Key: e.User, Time: e.Time, Data: data, Attributes: map[string]string{
+		event.AttrShelf: card.Shelf, event.AttrPlace: strconv.Itoa(card.Place), event.AttrPosition: strconv.Itoa(card.Position),
+		event.AttrStatus: card.Status.String(), event.AttrTrigger: card.Trigger,
+	}}, nil
 }
 
 func (r Reader) checkCard(m *eventpb.UserEvent, f *Feedback, field, uri, context string, hidden int) (cardtoken.Card, error) {

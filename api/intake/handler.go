@@ -18,6 +18,7 @@ import (
 	"homefeed/api/faults"
 	"homefeed/api/identity"
 	"homefeed/pipeline/bus"
+	"homefeed/pipeline/event"
 	"homefeed/pipeline/eventpb"
 	"homefeed/shelves/store"
 )
@@ -113,6 +114,16 @@ func (h *Handler) publish(ctx context.Context, batch *Batch) error {
 		if err := h.Bus.Publish(ctx, t.Kind.Topic(), t.Messages...); err != nil {
 			return fmt.Errorf("publishing to %s: %w", t.Kind.Topic(), err)
 		}
+	}
+	feedback := make([]bus.Message, len(batch.Feedback))
+	for i := range batch.Feedback {
+		feedback[i] = batch.Feedback[i].message
+	}
+	if len(feedback) == 0 {
+		return nil
+	}
+	if err := h.Bus.Publish(ctx, event.FeedbackTopic, feedback...); err != nil {
+		return fmt.Errorf("publishing to %s: %w", event.FeedbackTopic, err)
 	}
 	return nil
 }

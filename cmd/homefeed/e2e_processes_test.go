@@ -133,7 +133,7 @@ func (p *production) makeTopology(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.Close() })
-	topics := append(event.Topics(), event.DeadLetterTopic, trigger.Topic, trigger.DeadLetterTopic)
+	topics := append(event.Topics(), event.FeedbackTopic, event.DeadLetterTopic, trigger.Topic, trigger.DeadLetterTopic)
 	subscriptions := []gcppubsub.SubscriptionConfig{
 		{Name: "refresh", Topic: trigger.Topic, Lease: lease, DeadLetterTopic: trigger.DeadLetterTopic, MaxAttempts: 20},
 		{Name: "watch", Topic: trigger.Topic},

@@ -109,7 +109,7 @@ func TestTerraform(t *testing.T) {
 	pubsub, tables := read(t, "terraform", "pubsub.tf"), read(t, "terraform", "bigtable.tf")
 	c := &refreshConfig{}
 	command{action: c}.flagSet()
-	for _, name := range append(event.Topics(), event.DeadLetterTopic, trigger.Topic, trigger.DeadLetterTopic, c.Subscription) {
+	for _, name := range append(event.Topics(), event.FeedbackTopic, event.DeadLetterTopic, trigger.Topic, trigger.DeadLetterTopic, c.Subscription) {
 		if !strings.Contains(pubsub, `"`+name+`"`) {
 			t.Errorf("pubsub.tf lacks %q", name)
 		}

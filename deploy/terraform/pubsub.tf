@@ -9,6 +9,12 @@ resource "google_pubsub_topic" "events" {
   message_retention_duration = "604800s" # a week, so that a rewind is always possible
 }
 
+# What listeners did to cards, for whoever measures shelves: they make a subscription of their own.
+resource "google_pubsub_topic" "feedback" {
+  name                       = "card-feedback"
+  message_retention_duration = "604800s"
+}
+
 resource "google_pubsub_topic" "triggers" {
   name                       = "refresh-triggers"
   message_retention_duration = "604800s"

@@ -23,6 +23,19 @@ var Kinds = [...]Kind{Played, Followed, Hearted}
 // DeadLetterTopic takes what Decode refuses, as eventpb.DeadLetter with the reason.
 const DeadLetterTopic = "dead-letter"
 
+// FeedbackTopic takes what listeners did to cards of Home, each as eventpb.UserEvent, for whoever measures shelves. No
+// stage reads it. The message's attributes say of the card what its context does: AttrShelf and those below it.
+const FeedbackTopic = "card-feedback"
+
+// The attributes of a message on FeedbackTopic.
+const (
+	AttrShelf    = "shelf"    // the shelf that the card stood on
+	AttrPlace    = "place"    // of the shelf on Home, from 0
+	AttrPosition = "position" // of the card on the shelf, from 0
+	AttrStatus   = "status"   // the rung of the ladder that the shelf stood on
+	AttrTrigger  = "trigger"  // the id of what made the row; empty for cards of the editors
+)
+
 // Topic is where events of the kind travel.
 func (k Kind) Topic() string {
 	switch k {
@@ -82,14 +95,21 @@ const MaxAhead = 5 * time.Minute
 // Validate checks every field against its own comment, and Time against now; the error is a *FieldError.
 func (e *Event) Validate(now time.Time) error {
 	switch {
-	case !valid(e.ID, 64, true):
-		return &FieldError{"id", "want 1–64 of A–Z a–z 0–9 . _ : -"}
 	case e.Kind.Topic() == "":
 		return &FieldError{"action", "want one of songPlayed, artistFollowed, songHearted"}
-	case !ValidUser(e.User):
-		return &FieldError{"user", "want 1–64 of A–Z a–z 0–9 . _ -"}
 	case !ValidObject(e.Object):
 		return &FieldError{e.objectField(), "want 1–128 of A–Z a–z 0–9 . _ : -"}
+	}
+	return e.ValidateOrigin(now)
+}
+
+// ValidateOrigin checks what is not about the action: which event it is, whose, when and where.
+func (e *Event) ValidateOrigin(now time.Time) error {
+	switch {
+	case !valid(e.ID, 64, true):
+		return &FieldError{"id", "want 1–64 of A–Z a–z 0–9 . _ : -"}
+	case !ValidUser(e.User):
+		return &FieldError{"user", "want 1–64 of A–Z a–z 0–9 . _ -"}
 	case e.Time.Before(time.Unix(0, 0)):
 		return &FieldError{"time", "want an RFC 3339 time after 1970"}
 	case e.Time.After(now.Add(MaxAhead)):

@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"net/http"
 
+	"golang.org/x/time/rate"
+
 	"homefeed/api/look"
 )
 
@@ -48,5 +50,24 @@ func New(people ...Person) (http.Handler, error) {
 	})
 	mux.Handle("GET /cms/assets/", http.StripPrefix("/cms/assets/", http.FileServerFS(own)))
 	mux.Handle("GET /cms/look/", http.StripPrefix("/cms/look/", http.FileServerFS(shared)))
-	return look.Guard(policy, mux), nil
+	return look.Guard(policy, limited(mux)), nil
+}
+
+// How many files a second the pages are made of for everybody together; one page has about twenty. Whoever asks for them
+// is not known yet, so there is nothing to tell people apart by.
+const (
+	fileRate  = 500
+	fileBurst = 2000
+)
+
+func limited(next http.Handler) http.Handler {
+	bucket := rate.NewLimiter(fileRate, fileBurst)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !bucket.Allow() {
+			w.Header().Set("Retry-After", "1")
+			http.Error(w, "too many requests at once; try again in a second", http.StatusTooManyRequests)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }

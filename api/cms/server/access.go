@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -47,8 +46,8 @@ func caller(ctx context.Context) identity.Identity {
 
 // guard lets in who may, and refuses requests that a page of another site made a browser send: behind a proxy the
 // browser's cookies alone say who somebody is.
-func guard(next http.Handler, verifier identity.Verifier, log *slog.Logger) http.Handler {
-	table := needs()
+func guard(next http.Handler, c Config) http.Handler {
+	table, rates := needs(), newLimiter(c.Rate)
 	foreign := http.NewCrossOriginProtection()
 	out := connect.NewErrorWriter()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -57,14 +56,17 @@ func guard(next http.Handler, verifier identity.Verifier, log *slog.Logger) http
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
-		who, err := admit(r, table, verifier, foreign)
+		who, err := admit(r, table, c.Verifier, foreign)
+		if err == nil {
+			err = rates.admit(who.Name, c.Now())
+		}
 		if err == nil {
 			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
 			return
 		}
 		e := apierror.From(err)
 		if e.Code == code.Code_UNAVAILABLE {
-			log.Warn("callers can't be verified", "error", err)
+			c.Log.Warn("callers can't be verified", "error", err)
 		}
 		if e.Challenge != "" {
 			h.Set("WWW-Authenticate", e.Challenge)

@@ -34,6 +34,7 @@ type Config struct {
 	Desk       *cms.Desk
 	Checker    check.Checker
 	Verifier   identity.Verifier
+	Rate       float64               // calls a second that one person may make for long; 0 means 20
 	Registerer prometheus.Registerer // nil: not registered
 	Log        *slog.Logger          // nil: nothing is logged
 	Now        func() time.Time      // nil: time.Now
@@ -87,7 +88,7 @@ func New(c Config) (http.Handler, error) {
 			s.log.Error("request failed", "method", method(spec.Procedure), "panic", p)
 			return connectError(errors.New("panic"))
 		}))
-	return guard(handler, c.Verifier, c.Log), nil
+	return guard(handler, c), nil
 }
 
 // Protocols is what an http.Server has to speak for gRPC to work without TLS, too.

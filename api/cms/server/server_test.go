@@ -279,6 +279,26 @@ func TestHTTP(t *testing.T) {
 	}
 }
 
+// TestRate holds that one person can't take what is there for all.
+func TestRate(t *testing.T) {
+	url := serve(t)
+	refused := 0
+	for range 250 { // a burst is of 200, and the clock stands still
+		if status, body := post(t, url, "GetCaller", "editor:ann", "{}"); status == 429 {
+			refused++
+			if got := reasonOf(t, status, body); got != "resource_exhausted RATE_EXCEEDED" {
+				t.Fatal(got)
+			}
+		}
+	}
+	if refused != 50 {
+		t.Errorf("%d of 250 calls were refused, want 50", refused)
+	}
+	if status, body := post(t, url, "GetCaller", "editor:bob", "{}"); status != 200 {
+		t.Errorf("another person: %d %s", status, body)
+	}
+}
+
 // TestGRPC calls with the client of grpc-go, which is another implementation than the server's.
 func TestGRPC(t *testing.T) {
 	conn, err := grpc.NewClient(strings.TrimPrefix(serve(t), "http://"), grpc.WithTransportCredentials(insecure.NewCredentials()))

@@ -18,6 +18,7 @@ import (
 // The streams, each with its topics as subjects.
 const (
 	eventsStream     = "EVENTS"
+	feedbackStream   = "FEEDBACK"
 	triggersStream   = "TRIGGERS"
 	deadLetterStream = "DEADLETTER"
 	floorsBucket     = "FLOORS" // key/value: <stream>.<name of a log> → its floor
@@ -31,6 +32,7 @@ const duplicateWindow = 5 * time.Second
 func streamTopics() map[string][]string {
 	return map[string][]string{
 		eventsStream:     event.Topics(),
+		feedbackStream:   {event.FeedbackTopic},
 		triggersStream:   {trigger.Topic},
 		deadLetterStream: {event.DeadLetterTopic, trigger.DeadLetterTopic},
 	}
