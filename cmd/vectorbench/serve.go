@@ -18,7 +18,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix" // the Go project's own, for pauses of microseconds
 	"google.golang.org/grpc"
 
 	"homefeed/services/rpc"
@@ -31,11 +30,13 @@ import (
 // What is asked: the 20 nearest to 5 tracks of one artist or of artists next to each other.
 const (
 	seeds, nearest = 5, 20
-	workers        = 8   // calls at once when the most is looked for
-	share          = .6  // of the most, for the latencies
-	copies         = 2   // of the model, which take turns
-	settleSwaps    = 1   // swaps before the memory is first looked at
-	mostRSS        = .02 // growth over the swaps that is put up with
+	questions      = 10_000                 // different ones
+	workers        = 8                      // calls at once when the most is looked for
+	share          = .6                     // of the most, for the latencies
+	copies         = 2                      // of the model, which take turns
+	pause          = 400 * time.Millisecond // between two swaps
+	settleSwaps    = 1                      // swaps before the memory is first looked at
+	mostRSS        = .02                    // growth over the swaps that is put up with
 )
 
 type serveConfig struct {
@@ -69,30 +70,35 @@ func (c *serveConfig) run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, stop()) }()
 
-	ids, err := c.ids()
+	some, tracks, err := c.some()
 	if err != nil {
 		return err
 	}
-	l := &load{client: word2vecpb.NewWord2VecClient(conn), ids: ids}
+	l := &load{client: word2vecpb.NewWord2VecClient(conn), some: some}
 	most := l.flatOut(ctx, c.For)
-	fmt.Fprintf(c.out, "%d nearest to %d of %d tracks: at most %.0f a second from %d callers\n", nearest, seeds, len(ids), most, workers)
+	fmt.Fprintf(c.out, "%d nearest to %d of %d tracks: at most %.0f a second from %d callers\n", nearest, seeds, tracks, most, workers)
 	l.steady(ctx, c.For, share*most)
 	fmt.Fprintf(c.out, "at %.0f%% of that: %s\n", 100*share, l.told())
 	return c.swaps(ctx, l, share*most, path)
 }
 
-// ids are the model's tracks. The service can't list them, so the file is asked.
-func (c *serveConfig) ids() ([]string, error) {
+// some are tracks to ask for, each one with those behind it: rows of one list lie together. The service can't list
+// its tracks, so the file is asked. They are few, as this process' garbage collector, which the service shares here,
+// follows every one of them again and again.
+func (c *serveConfig) some() (all [][]string, tracks int, err error) {
 	m, err := modelfile.Open(c.Model)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer m.Close()
-	all := make([]string, m.Len())
-	for row := range all {
-		all[row] = m.ID(row)
+	all = make([][]string, questions)
+	for i := range all {
+		at := rand.IntN(m.Len())
+		for n := range seeds {
+			all[i] = append(all[i], m.ID((at+n)%m.Len()))
+		}
 	}
-	return all, nil
+	return all, m.Len(), nil
 }
 
 // copied puts a copy of the model, another file, under the path.
@@ -124,6 +130,11 @@ func (c *serveConfig) swaps(ctx context.Context, l *load, perSecond float64, pat
 	loading.Go(func() { l.steady(ctx, time.Hour, perSecond) })
 	var first int64
 	for i := range c.Swaps {
+		select { // without a pause, looking through files takes a processor all the time, and calls pile up
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 		if err := renew(path+fmt.Sprint(i%copies), path); err != nil {
 			return err
 		}
@@ -167,7 +178,7 @@ func resident() (kb int64, err error) {
 // load asks, and keeps how long each answer took.
 type load struct {
 	client word2vecpb.Word2VecClient
-	ids    []string
+	some   [][]string
 	failed atomic.Int64
 	mu     sync.Mutex
 	took   []time.Duration
@@ -175,9 +186,8 @@ type load struct {
 
 func (l *load) ask(ctx context.Context, since time.Time) {
 	r := &word2vecpb.NearestRequest{K: nearest}
-	at := rand.IntN(len(l.ids)) // rows of one list lie together
-	for i := range seeds {
-		r.Seeds = append(r.Seeds, &word2vecpb.Seed{Track: l.ids[(at+i)%len(l.ids)]})
+	for _, track := range l.some[rand.IntN(len(l.some))] {
+		r.Seeds = append(r.Seeds, &word2vecpb.Seed{Track: track})
 	}
 	answer, err := l.client.Nearest(ctx, r)
 	if ctx.Err() != nil {
@@ -208,26 +218,26 @@ func (l *load) flatOut(ctx context.Context, d time.Duration) float64 {
 	return float64(n) / time.Since(start).Seconds()
 }
 
-// steady asks at random times, so many a second, whether or not the answers keep up. An answer's time counts from
-// when it should have been asked.
+// steady asks at random times, so many a second, whether or not the answers keep up. Go's timers are late by up to a
+// millisecond when little goes on, and what was due meanwhile is then asked at once.
 func (l *load) steady(ctx context.Context, d time.Duration, perSecond float64) {
 	l.took = nil
 	var all sync.WaitGroup
 	start := time.Now()
-	for due := start; due.Sub(start) < d && ctx.Err() == nil; due = due.Add(time.Duration(rand.ExpFloat64() / perSecond * 1e9)) {
-		pause(time.Until(due))
-		all.Go(func() { l.ask(ctx, due) })
+	for due := start; due.Sub(start) < d; due = due.Add(time.Duration(rand.ExpFloat64() / perSecond * 1e9)) {
+		if wait := time.Until(due); wait > 0 {
+			select {
+			case <-time.After(wait):
+			case <-ctx.Done():
+			}
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		now := time.Now()
+		all.Go(func() { l.ask(ctx, now) })
 	}
 	all.Wait()
-}
-
-// pause waits, if there is something to wait for. Go's own timers are late by up to a millisecond when nothing else
-// goes on, and then all that was due comes at once.
-func pause(d time.Duration) {
-	if d > 0 {
-		t := unix.NsecToTimeval(d.Nanoseconds())
-		_, _ = unix.Select(0, nil, nil, nil, &t) // on a signal it is early
-	}
 }
 
 // told is the latencies of the last load.

@@ -29,8 +29,9 @@ type Index struct {
 	Cells      []float32
 	CellStarts []uint32 // cell i is the lists from CellStarts[i] up to CellStarts[i+1]
 	CellProbes Probes   // cells to open, where Probes is lists to look into
-	// Codes are the rows again, in a quarter of the space, to find candidates by; Vectors then rank those. Centroids
-	// have them, too, so that all of those stay in a cache. Empty: Vectors and Centroids are compared.
+	// Codes are the rows again, less what all have in common, in a quarter of the space, to find candidates by; Vectors
+	// then rank those. Centroids have them, too, so that all of those stay in a cache. Empty: Vectors and Centroids are
+	// compared.
 	Codes          []int8    // row by row, each padded to CodeLen(Dim)
 	Scales         []float32 // of each row's codes
 	CentroidCodes  []int8
@@ -57,6 +58,16 @@ func (p Probes) of(k float64) int {
 	i := min(int(x), 1)
 	low, high := math.Log(float64(max(p[i], 1))), math.Log(float64(max(p[i+1], 1)))
 	return int(min(math.Ceil(math.Exp(low+(x-float64(i))*(high-low))-1e-9), math.MaxInt32))
+}
+
+// within fails unless a search can look into as many as the probes say, and looks into one at least, of those there are.
+func (p Probes) within(n int, of string) error {
+	for _, probes := range p {
+		if int(probes) > n || probes < 1 && n > 0 {
+			return fmt.Errorf("probes of %v %s: want 1 to %d", p, of, n)
+		}
+	}
+	return nil
 }
 
 // Len is the number of rows.
@@ -101,6 +112,9 @@ func (x *Index) Validate() error {
 		return fmt.Errorf("%d cells: want some, which end at list %d", x.cells(), lists)
 	}
 	if err := errors.Join(ascending(x.Starts, "list", "row"), ascending(x.CellStarts, "cell", "list")); err != nil {
+		return err
+	}
+	if err := errors.Join(x.Probes.within(lists, "lists"), x.CellProbes.within(x.cells(), "cells")); err != nil {
 		return err
 	}
 	for _, scales := range [][]float32{x.Scales, x.CentroidScales} {

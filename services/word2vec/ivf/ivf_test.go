@@ -257,6 +257,8 @@ func TestValidateSaysWhatIsWrong(t *testing.T) {
 		"0 cells: want some, which end at list":     func(x *ivf.Index) { x.Cells, x.CellStarts = nil, nil },
 		"cells: want some, which end at list":       func(x *ivf.Index) { x.CellStarts[len(x.CellStarts)-1]++ },
 		"cell 0: the square of its length is 0":     func(x *ivf.Index) { clear(x.Cells[:16]) },
+		"probes of [0 1 1] lists: want 1 to":        func(x *ivf.Index) { x.Probes = ivf.Probes{0, 1, 1} },
+		"probes of [1 1 9999] cells: want 1 to":     func(x *ivf.Index) { x.CellProbes = ivf.Probes{1, 1, 9999} },
 		"scale 3 of codes is NaN":                   func(x *ivf.Index) { x.Scales[3] = nan },
 		"row 5: the square of its length is NaN":    func(x *ivf.Index) { x.Vectors[5*16+2] = nan },
 		"row 5: the square of its length is +Inf":   func(x *ivf.Index) { x.Vectors[5*16] = float32(math.Inf(1)) },
@@ -266,6 +268,20 @@ func TestValidateSaysWhatIsWrong(t *testing.T) {
 		spoil(b.Index)
 		if err := b.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
+// Even where there is hardly anything to learn from.
+func TestAFewRowsInLists(t *testing.T) {
+	for n := 2; n < 30; n++ {
+		all := clustered(n, 4, uint64(n))
+		for _, lists := range []int{2, n / 2, n} {
+			b := build(t, 4, all, ivf.Options{Lists: max(lists, 1), Recall: 1})
+			hits, err := b.Search(t.Context(), ivf.Query{Vector: b.Row(0), K: n})
+			if err != nil || len(hits) != n {
+				t.Errorf("%d rows in %d lists: %d found, %v", n, b.Lists(), len(hits), err)
+			}
 		}
 	}
 }

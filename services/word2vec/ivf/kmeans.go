@@ -67,7 +67,7 @@ func parallel(ctx context.Context, n int, work func(from, to int)) error {
 
 // divide makes about n clusters of the points that learn names: first cells, then each cell's share of the n.
 func divide(ctx context.Context, p points, learn []int, n int, r *rand.Rand) (*clusters, error) {
-	cells, err := kmeans(ctx, p, learn, cellsFor(n), r)
+	cells, err := kmeans(ctx, p, learn, min(cellsFor(n), len(learn)), r)
 	if err != nil {
 		return nil, err
 	}

@@ -141,7 +141,7 @@ func (s *search) depth() float64 {
 
 // open compares the query with the centroids in the n nearest cells of those that are not open yet.
 func (s *search) open(n int) {
-	s.choose(n)
+	s.choose(min(n, len(s.cells)-len(s.opened)))
 	s.offerAll(s.cells, 0)
 	for _, cell := range s.ranks {
 		s.cells[cell.row()] = taken
@@ -153,7 +153,7 @@ func (s *search) open(n int) {
 
 // rank puts the n nearest lists, of those in open cells that have not been ranked yet, into ranks.
 func (s *search) rank(n int) {
-	s.choose(n)
+	s.choose(min(n, len(s.lists)))
 	for _, cell := range s.opened {
 		first, last := int(s.x.CellStarts[cell]), int(s.x.CellStarts[cell+1])
 		s.offerAll(s.lists[first:last], first)
