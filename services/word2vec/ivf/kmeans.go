@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"homefeed/services/word2vec/dot"
+	"homefeed/services/word2vec/ivf/topk"
 )
 
 const (
@@ -135,18 +136,18 @@ func (c *clusters) assign(ctx context.Context, p points) ([]int, error) {
 	home := make([]int, p.len())
 	err := parallel(ctx, p.len(), func(from, to int) {
 		scores := make([]float32, c.len())
-		cells, near := make([]float32, len(c.starts)-1), make(top, 0, min(nearCells, len(c.starts)-1))
+		cells, near := make([]float32, len(c.starts)-1), make(topk.Top, 0, min(nearCells, len(c.starts)-1))
 		for i := from; i < to; i++ {
 			dot.Rows(cells, p.at(i), c.cells)
 			near = near[:0]
 			for cell, similarity := range cells {
-				if similarity > near.worst() {
-					near = near.offer(newCandidate(cell, similarity))
+				if similarity > near.Worst() {
+					near = near.Offer(topk.New(cell, similarity))
 				}
 			}
 			best := float32(math.Inf(-1))
 			for _, cell := range near {
-				first, last := int(c.starts[cell.row()]), int(c.starts[cell.row()+1])
+				first, last := int(c.starts[cell.Row()]), int(c.starts[cell.Row()+1])
 				if first == last {
 					continue
 				}

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"homefeed/services/word2vec/dot"
+	"homefeed/services/word2vec/ivf/topk"
 )
 
 // What a search costs, in comparisons with rows: beside each of those, each with a cell and a centroid, and what it
@@ -91,7 +92,7 @@ func (pl *plan) ask(ways []way, query []float32, near []int) {
 	c := pl.clusters
 	cellRank := make([]int, c.len()) // of each list
 	for rank, cell := range ranked(query, c.cells) {
-		for list := c.starts[cell.row()]; list < c.starts[cell.row()+1]; list++ {
+		for list := c.starts[cell.Row()]; list < c.starts[cell.Row()+1]; list++ {
 			cellRank[list] = rank
 		}
 	}
@@ -106,13 +107,13 @@ func (pl *plan) ask(ways []way, query []float32, near []int) {
 	for i := range ways {
 		w, n := &ways[i], 0
 		for _, list := range lists {
-			if cellRank[list.row()] >= w.cells {
+			if cellRank[list.Row()] >= w.cells {
 				continue
 			}
 			n++
-			w.read[n] += int(pl.starts[list.row()+1] - pl.starts[list.row()])
+			w.read[n] += int(pl.starts[list.Row()+1] - pl.starts[list.Row()])
 			for d := range depths {
-				w.found[d][n] += held[d][list.row()]
+				w.found[d][n] += held[d][list.Row()]
 			}
 		}
 		w.centroids += n
@@ -120,14 +121,14 @@ func (pl *plan) ask(ways []way, query []float32, near []int) {
 }
 
 // ranked is the rows, nearest first.
-func ranked(query, rows []float32) top {
+func ranked(query, rows []float32) topk.Top {
 	scores := make([]float32, len(rows)/len(query))
 	dot.Rows(scores, query, rows)
-	all := make(top, len(scores))
+	all := make(topk.Top, len(scores))
 	for i, similarity := range scores {
-		all[i] = newCandidate(i, similarity)
+		all[i] = topk.New(i, similarity)
 	}
-	all.sort()
+	all.Sort()
 	return all
 }
 

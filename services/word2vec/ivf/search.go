@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"homefeed/services/word2vec/dot"
+	"homefeed/services/word2vec/ivf/topk"
 )
 
 // Query asks for the K rows that are nearest to a direction.
@@ -55,7 +56,7 @@ type search struct {
 	x       *Index
 	ctx     context.Context
 	q       Query
-	best    top
+	best    topk.Top
 	seen    int // rows compared
 	passed  int // of them, those that Accept let pass
 	skipped int // candidates that were good enough, but on Skip
@@ -69,9 +70,9 @@ type scratch struct {
 	cells  []float32 // how near each cell is; taken, once it is opened
 	opened []int
 	lists  []float32 // how near each centroid of an opened cell is; taken, once it is among those to look into
-	room   top
-	ranks  top // in room
-	found  top
+	room   topk.Top
+	ranks  topk.Top // in room
+	found  topk.Top
 	scores [block]float32
 }
 
@@ -94,7 +95,7 @@ func (x *Index) newSearch(ctx context.Context, q Query) *search {
 	}
 	room = min(room, x.Len())
 	if cap(memory.found) < room {
-		memory.found = make(top, 0, room)
+		memory.found = make(topk.Top, 0, room)
 	}
 	return &search{scratch: memory, x: x, ctx: ctx, q: q, best: memory.found[:0:room]}
 }
@@ -114,9 +115,9 @@ func (s *search) run() error {
 		s.rank(lists - looked)
 		for i, list := range s.ranks {
 			if i+1 < len(s.ranks) {
-				s.fetch(s.ranks[i+1].row())
+				s.fetch(s.ranks[i+1].Row())
 			}
-			if err := s.scan(list.row()); err != nil {
+			if err := s.scan(list.Row()); err != nil {
 				return err
 			}
 		}
@@ -144,9 +145,9 @@ func (s *search) open(n int) {
 	s.choose(min(n, len(s.cells)-len(s.opened)))
 	s.offerAll(s.cells, 0)
 	for _, cell := range s.ranks {
-		s.cells[cell.row()] = taken
-		s.opened = append(s.opened, cell.row())
-		first, last := int(s.x.CellStarts[cell.row()]), int(s.x.CellStarts[cell.row()+1])
+		s.cells[cell.Row()] = taken
+		s.opened = append(s.opened, cell.Row())
+		first, last := int(s.x.CellStarts[cell.Row()]), int(s.x.CellStarts[cell.Row()+1])
 		s.compare(s.lists[first:last], first, s.x.CentroidCodes, s.x.CentroidScales, s.x.Centroids)
 	}
 }
@@ -158,9 +159,9 @@ func (s *search) rank(n int) {
 		first, last := int(s.x.CellStarts[cell]), int(s.x.CellStarts[cell+1])
 		s.offerAll(s.lists[first:last], first)
 	}
-	s.ranks.sort()
+	s.ranks.Sort()
 	for _, list := range s.ranks {
-		s.lists[list.row()] = taken
+		s.lists[list.Row()] = taken
 	}
 }
 
@@ -168,18 +169,18 @@ func (s *search) rank(n int) {
 func (s *search) choose(n int) {
 	n = max(n, 0)
 	if cap(s.room) < n {
-		s.room = make(top, 0, n)
+		s.room = make(topk.Top, 0, n)
 	}
 	s.ranks = s.room[:0:n]
 }
 
 // offerAll offers the scores, of which the first is that of row first, to ranks.
 func (s *search) offerAll(scores []float32, first int) {
-	worst := s.ranks.worst()
+	worst := s.ranks.Worst()
 	for i, similarity := range scores {
 		if similarity > worst {
-			s.ranks = s.ranks.offer(newCandidate(first+i, similarity))
-			worst = s.ranks.worst()
+			s.ranks = s.ranks.Offer(topk.New(first+i, similarity))
+			worst = s.ranks.Worst()
 		}
 	}
 }
@@ -229,7 +230,7 @@ func (s *search) compare(scores []float32, from int, codes []int8, scales, vecto
 
 // take offers the rows behind from to the best.
 func (s *search) take(from int, scores []float32) {
-	worst := s.best.worst()
+	worst := s.best.Worst()
 	if s.q.Accept == nil {
 		s.passed += len(scores)
 		for i, similarity := range scores {
@@ -254,9 +255,9 @@ func (s *search) offer(row int, similarity float32) float32 {
 	if _, skip := slices.BinarySearch(s.q.Skip, uint32(row)); skip {
 		s.skipped++
 	} else {
-		s.best = s.best.offer(newCandidate(row, similarity))
+		s.best = s.best.Offer(topk.New(row, similarity))
 	}
-	return s.best.worst()
+	return s.best.Worst()
 }
 
 // answer is the best of the best, by their vectors.
@@ -264,16 +265,16 @@ func (s *search) answer() []Hit {
 	if len(s.x.Codes) > 0 {
 		stride := len(s.query)
 		for _, c := range s.best {
-			dot.Fetch(s.x.Vectors[c.row()*stride : (c.row()+1)*stride])
+			dot.Fetch(s.x.Vectors[c.Row()*stride : (c.Row()+1)*stride])
 		}
 		for i, c := range s.best {
-			s.best[i] = newCandidate(c.row(), dot.One(s.query, s.x.Vectors[c.row()*stride:(c.row()+1)*stride]))
+			s.best[i] = topk.New(c.Row(), dot.One(s.query, s.x.Vectors[c.Row()*stride:(c.Row()+1)*stride]))
 		}
 	}
-	s.best.sort()
+	s.best.Sort()
 	hits := make([]Hit, min(s.q.K, len(s.best)))
 	for i, c := range s.best[:len(hits)] {
-		hits[i] = Hit{c.row(), c.similarity()}
+		hits[i] = Hit{c.Row(), c.Similarity()}
 	}
 	return hits
 }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"homefeed/services/word2vec/dot"
+	"homefeed/services/word2vec/ivf/topk"
 )
 
 // depths are the numbers of nearest rows that Probes are tuned for.
@@ -60,9 +61,9 @@ func (e *exam) others() []int {
 // solve finds the exact answers to some of the questions. All of them are asked about a block of rows while the
 // block is in the cache.
 func (e *exam) solve(ctx context.Context, from, to int) error {
-	best := make([]top, to-from)
+	best := make([]topk.Top, to-from)
 	for i := range best {
-		best[i] = make(top, 0, min(depths[2], e.points.len()-1))
+		best[i] = make(topk.Top, 0, min(depths[2], e.points.len()-1))
 	}
 	scores := make([]float32, block)
 	for first := 0; first < e.points.len(); first += block {
@@ -74,17 +75,17 @@ func (e *exam) solve(ctx context.Context, from, to int) error {
 		for i, row := range e.rows[from:to] {
 			dot.Rows(scores, e.points.at(row), rows)
 			for j, similarity := range scores {
-				if similarity > best[i].worst() && first+j != row {
-					best[i] = best[i].offer(newCandidate(first+j, similarity))
+				if similarity > best[i].Worst() && first+j != row {
+					best[i] = best[i].Offer(topk.New(first+j, similarity))
 				}
 			}
 		}
 	}
 	for i, b := range best {
-		b.sort()
+		b.Sort()
 		e.nearest[from+i] = make([]int, len(b))
 		for j, c := range b {
-			e.nearest[from+i][j] = c.row()
+			e.nearest[from+i][j] = c.Row()
 		}
 	}
 	return nil

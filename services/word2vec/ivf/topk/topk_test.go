@@ -1,4 +1,4 @@
-package ivf
+package topk
 
 import (
 	"math"
@@ -17,11 +17,11 @@ func TestCandidatesAreInTheOrderOfSimilarityThenRow(t *testing.T) {
 		{2, .5}, {1, .5}, {8, 1},
 	}
 	for i, c := range ascending {
-		got := newCandidate(c.row, c.similarity)
-		if got.row() != c.row || got.similarity() != c.similarity {
-			t.Errorf("%v comes back as %d, %v", c, got.row(), got.similarity())
+		got := New(c.row, c.similarity)
+		if got.Row() != c.row || got.Similarity() != c.similarity {
+			t.Errorf("%v comes back as %d, %v", c, got.Row(), got.Similarity())
 		}
-		if i > 0 && got <= newCandidate(ascending[i-1].row, ascending[i-1].similarity) {
+		if i > 0 && got <= New(ascending[i-1].row, ascending[i-1].similarity) {
 			t.Errorf("%v is not better than %v", c, ascending[i-1])
 		}
 	}
@@ -30,23 +30,23 @@ func TestCandidatesAreInTheOrderOfSimilarityThenRow(t *testing.T) {
 func TestTopKeepsTheBest(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, n := range []int{0, 1, 2, 5, 31, 100} {
-		var all []candidate
-		best := make(top, 0, n)
+		var all []Candidate
+		best := make(Top, 0, n)
 		for i := range 60 {
-			c := newCandidate(i, float32(r.IntN(20)))
-			if worst := best.worst(); len(best) == n && n > 0 && worst != slices.Min(best).similarity() {
+			c := New(i, float32(r.IntN(20)))
+			if worst := best.Worst(); len(best) == n && n > 0 && worst != slices.Min(best).Similarity() {
 				t.Fatalf("%d best: the worst is %v", n, worst)
 			}
-			all, best = append(all, c), best.offer(c)
+			all, best = append(all, c), best.Offer(c)
 		}
 		slices.Sort(all)
 		slices.Reverse(all)
-		best.sort()
+		best.Sort()
 		if want := all[:min(n, len(all))]; !slices.Equal(best, want) {
 			t.Errorf("%d best: %v, want %v", n, best, want)
 		}
 	}
-	if none := make(top, 0); !math.IsInf(float64(none.worst()), 1) {
-		t.Errorf("of none, the worst is %v: want what nothing is above", none.worst())
+	if none := make(Top, 0); !math.IsInf(float64(none.Worst()), 1) {
+		t.Errorf("of none, the worst is %v: want what nothing is above", none.Worst())
 	}
 }

@@ -1,33 +1,38 @@
-package ivf
+// Package topk keeps the best of many candidates.
+package topk
 
 import (
 	"math"
 	"slices"
 )
 
-// candidate is a row, or a list, that may be among the nearest: its similarity, so that a greater number is one that
+// Candidate is a row, or a list, that may be among the nearest: its similarity, so that a greater number is one that
 // is nearer, and behind that its row, inverted, so that of those as near the first is greatest. One number is compared
 // in one step, of which a search takes thousands.
-type candidate uint64
+type Candidate uint64
 
-func newCandidate(row int, similarity float32) candidate {
+// New makes a candidate of a row below 2³² and its similarity, which is a number.
+func New(row int, similarity float32) Candidate {
 	bits := math.Float32bits(similarity + 0) // which makes 0 of −0
 	// Numbers above 0 are in the order of their bits, and those below in the opposite one.
 	bits ^= uint32(int32(bits)>>31) | 1<<31
-	return candidate(bits)<<32 | candidate(^uint32(row))
+	return Candidate(bits)<<32 | Candidate(^uint32(row))
 }
 
-func (c candidate) row() int { return int(^uint32(c)) }
+// Row is the candidate's row.
+func (c Candidate) Row() int { return int(^uint32(c)) }
 
-func (c candidate) similarity() float32 {
+// Similarity is how near it is.
+func (c Candidate) Similarity() float32 {
 	bits := uint32(c >> 32)
 	return math.Float32frombits(bits ^ (^uint32(int32(bits)>>31) | 1<<31))
 }
 
-// top keeps the best candidates, as many as its capacity, as a heap with the worst of them first.
-type top []candidate
+// Top keeps the best candidates, as many as its capacity, as a heap with the worst of them first.
+type Top []Candidate
 
-func (t top) offer(c candidate) top {
+// Offer puts the candidate among the best, if it is one of them, and returns those as append does.
+func (t Top) Offer(c Candidate) Top {
 	if len(t) < cap(t) {
 		t = append(t, c)
 		t.up(len(t) - 1)
@@ -39,7 +44,7 @@ func (t top) offer(c candidate) top {
 	return t
 }
 
-func (t top) up(i int) {
+func (t Top) up(i int) {
 	for i > 0 {
 		parent := (i - 1) / 2
 		if t[i] >= t[parent] {
@@ -51,7 +56,7 @@ func (t top) up(i int) {
 }
 
 // down puts c in the place of the worst.
-func (t top) down(c candidate) {
+func (t Top) down(c Candidate) {
 	i := 0
 	for child := 1; child < len(t); child = 2*i + 1 {
 		if right := child + 1; right < len(t) {
@@ -69,19 +74,19 @@ func (t top) down(c candidate) {
 	t[i] = c
 }
 
-// worst is what a similarity has to be above to be among the best.
-func (t top) worst() float32 {
+// Worst is what a similarity has to be above to be among the best: of none at all, what nothing is.
+func (t Top) Worst() float32 {
 	switch {
 	case cap(t) == 0:
 		return float32(math.Inf(1))
 	case len(t) < cap(t):
-		return taken
+		return float32(math.Inf(-1))
 	}
-	return t[0].similarity()
+	return t[0].Similarity()
 }
 
-// sort puts the best first, which ends the heap.
-func (t top) sort() {
+// Sort puts the best first, which ends the heap.
+func (t Top) Sort() {
 	slices.Sort(t)
 	slices.Reverse(t)
 }
