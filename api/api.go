@@ -75,6 +75,9 @@ type Limits struct {
 	// Intakes is how many batches of events are handled at once, each up to 1 MiB and what it decodes to; more
 	// are told to come again. 0 means 64.
 	Intakes int
+	// Homes is how many Homes that are not in memory are read and made at once, at about 200 KiB each; more are told to
+	// come again. 0 means 1024.
+	Homes int
 }
 
 func (l Limits) withDefaults() Limits {
@@ -104,6 +107,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.Intakes <= 0 {
 		l.Intakes = 64
+	}
+	if l.Homes <= 0 {
+		l.Homes = 1024
 	}
 	return l
 }
@@ -164,7 +170,7 @@ func (a *API) build(c Config) error {
 	l := c.Limits
 	a.homes, err = homeapi.New(homeapi.Config{
 		Rows: c.Rows, Shelves: c.Shelves, Demand: a.demand, Tokens: tokens, Pages: pages, Faults: failed,
-		Limits:     homeapi.Limits{StoreTimeout: l.StoreTimeout, MarketAge: l.MarketAge, HomeAge: l.HomeAge, AnswerBytes: l.AnswerBytes},
+		Limits:     homeapi.Limits{StoreTimeout: l.StoreTimeout, MarketAge: l.MarketAge, HomeAge: l.HomeAge, AnswerBytes: l.AnswerBytes, AtOnce: l.Homes},
 		Registerer: c.Registerer, Now: c.Now,
 	})
 	if err != nil {

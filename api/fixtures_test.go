@@ -72,6 +72,13 @@ func (s *rows) Read(ctx context.Context, key store.Key, versions int) (store.Row
 	return row, nil
 }
 
+// set makes before what happens before a read or a write from now on.
+func (s *rows) set(before func(context.Context, store.Key) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.before = before
+}
+
 func (s *rows) Write(ctx context.Context, key store.Key, cells ...store.Cell) error {
 	if s.before != nil {
 		if err := s.before(ctx, key); err != nil {

@@ -1,10 +1,21 @@
 package api_test
 
 import (
+	"context"
+	"net/http/httptest"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/protobuf/proto"
+
 	"homefeed/api"
+	"homefeed/api/rowcache"
+	"homefeed/shelves/store"
 )
 
 // TestRate holds that one caller can't take what is there for others, and that waiting as long as told helps.
@@ -37,5 +48,66 @@ func TestRate(t *testing.T) {
 	clock = clock.Add(time.Second)
 	if code := ask("listener:ann"); code != 200 {
 		t.Errorf("after Retry-After: %d", code)
+	}
+}
+
+// TestOverload holds that Homes beyond those that can be made at once are refused at once, in the form that was asked
+// for, and that a Home in memory is not one of them.
+func TestOverload(t *testing.T) {
+	s, reg := &rows{}, prometheus.NewRegistry()
+	s.put(t, userKey(t, "ann"), "discover", now, nil, "a")
+	s.put(t, userKey(t, "bob"), "discover", now, nil, "b")
+	cached, err := rowcache.New(s, rowcache.Options{Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cached.Close)
+	a := newAPI(t, api.Config{Rows: cached, Registerer: reg, Limits: api.Limits{Homes: 1}})
+	ask := func(listener string, headers ...string) *httptest.ResponseRecorder {
+		return call(a, "GET", "/v1/home", "listener:"+listener, "", headers...)
+	}
+	if w := ask("ann"); w.Code != 200 {
+		t.Fatalf("the first: %d %s", w.Code, w.Body)
+	}
+	entered, leave := make(chan struct{}), make(chan struct{})
+	s.set(func(_ context.Context, key store.Key) error {
+		if strings.HasSuffix(string(key), "bob") {
+			close(entered)
+			<-leave
+		}
+		return nil
+	})
+	var first sync.WaitGroup
+	first.Go(func() {
+		if w := ask("bob"); w.Code != 200 {
+			t.Errorf("while there was a place: %d %s", w.Code, w.Body)
+		}
+	})
+	<-entered
+	w := ask("cyd")
+	if e := decodeError(t, w.Body.Bytes()); w.Code != 503 || w.Header().Get("Retry-After") != "1" ||
+		e.Error.Status != "UNAVAILABLE" || !strings.Contains(w.Body.String(), `"OVERLOADED"`) {
+		t.Errorf("without a place: %d %v %s", w.Code, w.Header(), w.Body)
+	}
+	refused := new(status.Status)
+	w = ask("cyd", "Accept", "application/x-protobuf")
+	if err := proto.Unmarshal(w.Body.Bytes(), refused); err != nil || w.Code != 503 || len(refused.Details) != 2 {
+		t.Errorf("without a place, as protobuf: %d %v %v", w.Code, refused, err)
+	}
+	if w := ask("ann"); w.Code != 200 {
+		t.Errorf("from memory: %d %s", w.Code, w.Body)
+	}
+	close(leave)
+	first.Wait()
+	s.set(nil)
+	if w := ask("cyd"); w.Code != 200 {
+		t.Errorf("when there is a place again: %d %s", w.Code, w.Body)
+	}
+	want := `# HELP homefeed_api_homes_refused_total Homes refused because as many were being made as can be.
+# TYPE homefeed_api_homes_refused_total counter
+homefeed_api_homes_refused_total 2
+`
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "homefeed_api_homes_refused_total"); err != nil {
+		t.Error(err)
 	}
 }

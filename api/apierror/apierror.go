@@ -28,6 +28,8 @@ type Error struct {
 	Challenge  string        // of a 401: the WWW-Authenticate header
 
 	Cause error // logged, never shown
+
+	ready [2]*ready // as JSON and as protobuf; nil: encoded when it is sent
 }
 
 // Field is one wrong field of a request and what would be right.

@@ -31,11 +31,40 @@ func Write(w http.ResponseWriter, e *Error, asProto bool) {
 	if e.Challenge != "" {
 		h.Set("WWW-Authenticate", e.Challenge)
 	}
-	body, kind := encode(e, asProto)
-	h.Set("Content-Type", kind)
-	h.Set("Content-Length", strconv.Itoa(len(body)))
+	ready := e.ready[form(asProto)]
+	if ready == nil {
+		ready = encodeReady(e, asProto)
+	}
+	h["Content-Type"], h["Content-Length"] = ready.kind, ready.length
 	w.WriteHeader(e.Status())
-	_, _ = w.Write(body)
+	_, _ = w.Write(ready.body)
+}
+
+// ready is an encoded error and what its headers say.
+type ready struct {
+	body         []byte
+	kind, length []string
+}
+
+// form is the index of a ready error.
+func form(asProto bool) int {
+	if asProto {
+		return 1
+	}
+	return 0
+}
+
+func encodeReady(e *Error, asProto bool) *ready {
+	body, kind := encode(e, asProto)
+	return &ready{body, []string{kind}, []string{strconv.Itoa(len(body))}}
+}
+
+// Ready encodes the error once, for one that is sent often and never changes again. It returns e.
+func (e *Error) Ready() *Error {
+	for _, asProto := range []bool{false, true} {
+		e.ready[form(asProto)] = encodeReady(e, asProto)
+	}
+	return e
 }
 
 // encode falls back to a body made by hand if a message can't be encoded, such as a text that isn't UTF-8.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/andybalholm/brotli" // the standard library has no br, which phones ask for first
 )
@@ -15,23 +16,42 @@ import (
 // least is the shortest body that is compressed: a smaller one fits a packet anyway.
 const least = 1 << 10
 
-// Body is body in the encoding, "gzip", "br" or "" for as it is, and the encoding that it then has: "" for a short one.
-func Body(body []byte, encoding string) ([]byte, string, error) {
+// Bodies compresses bodies, and keeps its compressors' memory, which is a megabyte each, from one to the next. The zero
+// value is ready; it is safe for concurrent use.
+type Bodies struct{ gzip, br sync.Pool }
+
+// compressor is a gzip.Writer or a brotli.Writer.
+type compressor interface {
+	io.WriteCloser
+	Reset(io.Writer)
+}
+
+// Compress is body in the encoding, "gzip", "br" or "" for as it is, and the encoding that it then has: "" for a short
+// one.
+func (b *Bodies) Compress(body []byte, encoding string) ([]byte, string, error) {
 	if encoding == "" || len(body) < least {
 		return body, "", nil
 	}
+	pool := &b.br
+	if encoding == "gzip" {
+		pool = &b.gzip
+	}
+	w, ok := pool.Get().(compressor)
+	if !ok {
+		if w = brotli.NewWriterLevel(io.Discard, 4); encoding == "gzip" { // near gzip's cost, and smaller
+			w = gzip.NewWriter(io.Discard)
+		}
+	}
 	var out bytes.Buffer
 	out.Grow(len(body) / 4)
-	var w io.WriteCloser = brotli.NewWriterLevel(&out, 4) // near gzip's cost, and smaller
-	if encoding == "gzip" {
-		w = gzip.NewWriter(&out)
-	}
+	w.Reset(&out)
 	if _, err := w.Write(body); err != nil {
 		return nil, "", fmt.Errorf("compressing: %w", err)
 	}
 	if err := w.Close(); err != nil {
 		return nil, "", fmt.Errorf("compressing: %w", err)
 	}
+	pool.Put(w)
 	return out.Bytes(), encoding, nil
 }
 

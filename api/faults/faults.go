@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -19,6 +20,7 @@ type Faults struct {
 
 	mu   sync.Mutex
 	down map[string]bool // what failed last
+	bad  atomic.Int32    // how many of down are true: most often none, which needs no lock
 }
 
 // New makes Faults; with a nil Registerer they count for nobody. It fails if the metric's name is taken.
@@ -47,7 +49,10 @@ func (f *Faults) Degraded(what string, err error) {
 	f.failures.WithLabelValues(what).Inc()
 	f.mu.Lock()
 	first := !f.down[what]
-	f.down[what] = true
+	if first {
+		f.down[what] = true
+		f.bad.Add(1)
+	}
 	f.mu.Unlock()
 	if first {
 		f.log.Warn("degraded until further notice", "what", what, "error", err)
@@ -56,9 +61,15 @@ func (f *Faults) Degraded(what string, err error) {
 
 // Recovered logs the end of what Degraded began.
 func (f *Faults) Recovered(what string) {
+	if f.bad.Load() == 0 {
+		return
+	}
 	f.mu.Lock()
 	was := f.down[what]
-	f.down[what] = false
+	if was {
+		f.down[what] = false
+		f.bad.Add(-1)
+	}
 	f.mu.Unlock()
 	if was {
 		f.log.Info("works again", "what", what)

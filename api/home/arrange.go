@@ -4,8 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
-
 	"homefeed/api/homewire"
 	"homefeed/shelves/shelf"
 	"homefeed/shelves/shelfpb"
@@ -56,7 +54,7 @@ type Shelf struct {
 
 	place   *place
 	meta    []byte
-	trigger string
+	trigger []byte
 }
 
 // Home is what a viewer gets.
@@ -71,76 +69,94 @@ type Home struct {
 }
 
 // Hash is how Page.Shown knows a URI.
-func Hash(uri []byte) uint32 { return uint32(xxhash.Sum64(uri)) }
+func Hash(uri []byte) uint32 { return uint32(homewire.HashURI(uri)) }
+
+// Arrange is the Arranger's, for those who need no second Home.
+func (c *Config) Arrange(src Source, v Viewer, page Page) *Home {
+	return new(Arranger).Arrange(c, src, v, page)
+}
+
+// ArrangeShelf is the Arranger's, too.
+func (c *Config) ArrangeShelf(name string, src Source, v Viewer, page Page) *Home {
+	return new(Arranger).ArrangeShelf(c, name, src, v, page)
+}
+
+// Arranger makes Homes one after the other in the same memory. The zero Arranger is ready.
+type Arranger struct {
+	viewer Viewer
+	page   Page
+	made   bool
+	stale  bool
+	hidden Hidden
+	cells  []store.Cell // by place.index; a zero as-of: there is none
+	home   Home
+
+	above hashes          // of the URIs on the shelves above
+	mine  []uint64        // and of those that the last take took
+	parts homewire.Parts  // of the last take
+	cards []homewire.Card // of all shelves, and then those that the last take took
+	metas []byte          // of all shelves
+	kept  int             // how many of cards are shelves'
+
+	repeats []uint32 // what the last take left out because it stands above
+}
 
 // Arrange makes Home, or the page of it. From top to bottom each shelf takes the cards that it may show: none that
-// the listener has hidden or its editors have blocked, and, unless the shelf may repeat, none that stands above it.
-func (c *Config) Arrange(src Source, v Viewer, page Page) *Home {
-	a := newArranger(c, src, v, page)
+// the listener has hidden or its editors have blocked, and, unless the shelf may repeat, none that stands above it. Home
+// is valid until the next one, and as long as src is.
+func (a *Arranger) Arrange(c *Config, src Source, v Viewer, page Page) *Home {
+	a.begin(c, src, v, page)
 	for i, p := range c.places {
 		a.until(p.turns(v.Now))
-		if page.Skip[p.Shelf] || !p.shows(&v) {
+		if page.Skip[p.Shelf] || !p.shows(&a.viewer) {
 			continue
 		}
 		if page.Size > 0 && len(a.home.Shelves) == page.Size {
 			a.home.More = true
 			break
 		}
-		a.home.Shelves = append(a.home.Shelves, a.shelf(p, i))
+		a.shelf(p, i)
 	}
 	if a.home.More {
 		a.home.AsOf = make(map[string]time.Time, len(a.cells))
-		for name, cell := range a.cells {
-			a.home.AsOf[name] = cell.AsOf
+		for name, p := range c.shelves {
+			if cell := a.cells[p.index]; !cell.AsOf.IsZero() {
+				a.home.AsOf[name] = cell.AsOf
+			}
 		}
 		for hash := range page.Shown {
 			a.home.Shown = append(a.home.Shown, hash)
 		}
-		for hash := range a.above {
+		for hash := range a.above.all {
 			a.home.Shown = append(a.home.Shown, uint32(hash))
 		}
 	}
-	return a.home
+	return &a.home
 }
 
 // ArrangeShelf is one declared shelf by itself, placed or not, and whoever it is for.
-func (c *Config) ArrangeShelf(name string, src Source, v Viewer, page Page) *Home {
-	a := newArranger(c, src, v, page)
+func (a *Arranger) ArrangeShelf(c *Config, name string, src Source, v Viewer, page Page) *Home {
+	a.begin(c, src, v, page)
 	p := c.shelves[name]
-	a.home.Shelves = []Shelf{a.shelf(p, max(slices.Index(c.places, p), 0))}
-	return a.home
+	a.shelf(p, max(slices.Index(c.places, p), 0))
+	return &a.home
 }
 
-// arranger is one Arrange.
-type arranger struct {
-	viewer Viewer
-	page   Page
-	made   bool
-	stale  bool
-	hidden Hidden
-	cells  map[string]store.Cell // by shelf
-	home   *Home
-
-	above map[uint64]struct{} // hashes of the URIs on the shelves above
-	mine  []uint64            // and of those that the last take took
-	taken []homewire.Card
-	parts homewire.Parts // of the last take
-
-	repeats []uint32 // what the last take left out because it stands above
-}
-
-func newArranger(c *Config, src Source, v Viewer, page Page) *arranger {
-	a := &arranger{
-		viewer: v, page: page, made: src.Made, stale: src.Stale, hidden: HiddenOf(src.Row),
-		cells: make(map[string]store.Cell, len(c.shelves)), home: &Home{}, above: make(map[uint64]struct{}, 256),
-	}
+// begin forgets the Home before.
+func (a *Arranger) begin(c *Config, src Source, v Viewer, page Page) {
+	a.viewer, a.page, a.made, a.stale, a.hidden = v, page, src.Made, src.Stale, HiddenOf(src.Row)
+	a.home = Home{Shelves: a.home.Shelves[:0]}
+	a.cells = slices.Grow(a.cells[:0], len(c.shelves))[:len(c.shelves)]
+	clear(a.cells)
+	a.above.clear()
+	a.kept, a.metas = 0, a.metas[:0]
+	a.giveBack()
 	a.sort(c, src)
-	return a
 }
 
 // sort picks the cell of each shelf: of the generation that the page pins, else the newest. Cells of variants and of
 // shelves that are gone are passed over.
-func (a *arranger) sort(c *Config, src Source) {
+func (a *Arranger) sort(c *Config, src Source) {
 	pins := len(a.page.AsOf) > 0
 	add := func(row store.Row, scope shelf.Scope) {
 		for _, cell := range row.Cells {
@@ -148,9 +164,10 @@ func (a *arranger) sort(c *Config, src Source) {
 			if p == nil || p.shelf.Scope != scope || a.page.Broken[cell.Shelf] {
 				continue
 			}
-			have, ok := a.cells[cell.Shelf]
+			have := &a.cells[p.index]
+			ok := !have.AsOf.IsZero()
 			if !ok { // the newest comes first
-				a.cells[cell.Shelf] = cell
+				*have = cell
 			}
 			if !pins {
 				continue
@@ -158,7 +175,7 @@ func (a *arranger) sort(c *Config, src Source) {
 			if pin, pinned := a.page.AsOf[cell.Shelf]; pinned {
 				a.home.Newer = a.home.Newer || cell.AsOf.After(pin)
 				if ok && cell.AsOf.Equal(pin) && !have.AsOf.Equal(pin) {
-					a.cells[cell.Shelf] = cell
+					*have = cell
 				}
 			}
 		}
@@ -169,16 +186,16 @@ func (a *arranger) sort(c *Config, src Source) {
 	}
 }
 
-func (a *arranger) until(t time.Time) {
+func (a *Arranger) until(t time.Time) {
 	if !t.IsZero() && (a.home.Until.IsZero() || t.Before(a.home.Until)) {
 		a.home.Until = t
 	}
 }
 
-// shelf goes down the ladder for one place.
-func (a *arranger) shelf(p *place, at int) Shelf {
+// shelf goes down the ladder for one place, and adds what it comes to.
+func (a *Arranger) shelf(p *place, at int) {
 	listener := p.shelf.Scope == shelf.Listener
-	cell := a.cells[p.Shelf]
+	cell := a.cells[p.index]
 	rungs := Rungs{
 		Now: a.viewer.Now, Newest: cell, Made: a.made && listener, Stale: a.stale && listener,
 		GoodFor: p.guard.GoodFor, MaxAge: time.Duration(p.MaxAgeSeconds) * time.Second,
@@ -194,9 +211,10 @@ func (a *arranger) shelf(p *place, at int) Shelf {
 		}
 	}
 	rung := Ladder(rungs)
-	s := Shelf{Name: p.Shelf, Rung: rung, Place: at, First: a.page.First, place: p}
+	a.home.Shelves = append(a.home.Shelves, Shelf{Name: p.Shelf, Rung: rung, Place: at, First: a.page.First, place: p})
+	s := &a.home.Shelves[len(a.home.Shelves)-1]
 	if rung.Status != shelfpb.Status_LEFT_OUT {
-		s.Cards, s.meta, s.trigger = a.keep(), slices.Clone(a.parts.Meta), string(a.parts.Trigger)
+		a.keep(s)
 		if limit := a.page.Cards; limit > 0 && len(s.Cards) > limit {
 			s.More = len(s.Cards) - limit
 			s.Cards = s.Cards[:limit]
@@ -214,11 +232,10 @@ func (a *arranger) shelf(p *place, at int) Shelf {
 			s.Title = title
 		}
 	}
-	return s
 }
 
 // ages notes when the rung changes by itself.
-func (a *arranger) ages(r Rung, p *place) {
+func (a *Arranger) ages(r Rung, p *place) {
 	switch r.Status {
 	case shelfpb.Status_FRESH:
 		a.until(r.AsOf.Add(p.guard.GoodFor + 1))
@@ -232,29 +249,31 @@ func (a *arranger) ages(r Rung, p *place) {
 
 // take collects the cards of the pins and the body that the place may show. The ladder may try another body after
 // it, so it first gives back what the last try took.
-func (a *arranger) take(p *place, body []byte) (int, error) {
+func (a *Arranger) take(p *place, body []byte) (int, error) {
 	a.giveBack()
 	if err := homewire.Split(&a.parts, body); err != nil {
 		return 0, err
 	}
-	most := len(p.pins) + len(a.parts.Cards)
+	n := len(p.pins) + a.parts.Len()
+	most := n
 	if p.MaxCards > 0 {
 		most = min(most, p.MaxCards-a.page.First)
 	}
-	for _, cards := range [][]homewire.Card{p.pins, a.parts.Cards} {
-		for _, card := range cards {
-			if len(a.taken) == most {
-				return most, nil
-			}
-			if a.may(p, card) {
-				a.taken = append(a.taken, card)
-			}
+	for i := 0; i < n && len(a.cards) < a.kept+most; i++ {
+		var card homewire.Card
+		if i < len(p.pins) {
+			card = p.pins[i]
+		} else {
+			card = a.parts.Card(i - len(p.pins))
+		}
+		if a.may(p, &card) {
+			a.cards = append(a.cards, card)
 		}
 	}
-	return len(a.taken), nil
+	return len(a.cards) - a.kept, nil
 }
 
-func (a *arranger) may(p *place, card homewire.Card) bool {
+func (a *Arranger) may(p *place, card *homewire.Card) bool {
 	if p.blocks[string(card.URI)] || a.hidden.URI(card.URI) {
 		return false
 	}
@@ -263,8 +282,8 @@ func (a *arranger) may(p *place, card homewire.Card) bool {
 			return false
 		}
 	}
-	hash := xxhash.Sum64(card.URI)
-	_, above := a.above[hash]
+	hash := card.Hash
+	above := a.above.has(hash)
 	shown := len(a.page.Shown) > 0 && a.page.Shown[uint32(hash)]
 	if (above || shown) && !p.mayRepeat || shown && a.page.First > 0 {
 		a.repeats = append(a.repeats, uint32(hash))
@@ -278,13 +297,18 @@ func (a *arranger) may(p *place, card homewire.Card) bool {
 }
 
 // giveBack forgets the cards of the last take.
-func (a *arranger) giveBack() { a.mine, a.taken, a.repeats = a.mine[:0], a.taken[:0], a.repeats[:0] }
+func (a *Arranger) giveBack() {
+	a.mine, a.cards, a.repeats = a.mine[:0], a.cards[:a.kept], a.repeats[:0]
+}
 
-// keep makes the cards of the last take those of a shelf.
-func (a *arranger) keep() []homewire.Card {
+// keep makes the cards of the last take those of the shelf.
+func (a *Arranger) keep(s *Shelf) {
 	for _, hash := range a.mine {
-		a.above[hash] = struct{}{}
+		a.above.add(hash)
 	}
 	a.mine = a.mine[:0]
-	return slices.Clone(a.taken)
+	metas := len(a.metas)
+	a.metas = append(a.metas, a.parts.Meta...)
+	s.Cards, s.meta, s.trigger = slices.Clip(a.cards[a.kept:]), slices.Clip(a.metas[metas:]), a.parts.Trigger
+	a.kept = len(a.cards)
 }

@@ -34,6 +34,7 @@ type Config struct {
 // place is a Placement made ready for serving.
 type place struct {
 	placement.Placement
+	index     int // among all declared shelves
 	shelf     *shelf.Shelf
 	guard     shelf.Guard
 	titles    map[string]titles // by locale; "" has the ones for everybody else
@@ -65,13 +66,14 @@ func NewConfig(p placement.Placements, shelves []*shelf.Shelf) (*Config, error) 
 	}
 	sum := sha256.Sum256(document)
 	c := &Config{Version: hex.EncodeToString(sum[:8]), shelves: make(map[string]*place, len(shelves))}
-	for _, s := range shelves {
-		if c.shelves[s.Name], err = newPlace(placement.Placement{Shelf: s.Name}, s); err != nil {
+	for i, s := range shelves {
+		if c.shelves[s.Name], err = newPlace(placement.Placement{Shelf: s.Name}, s, i); err != nil {
 			return nil, err
 		}
 	}
 	for i, one := range p.Shelves {
-		pl, err := newPlace(one, c.shelves[one.Shelf].shelf)
+		declared := c.shelves[one.Shelf]
+		pl, err := newPlace(one, declared.shelf, declared.index)
 		if err != nil {
 			return nil, fmt.Errorf("placements: shelves[%d].%w", i, err)
 		}
@@ -104,9 +106,9 @@ func (c *Config) Listeners() []string {
 	return names
 }
 
-func newPlace(p placement.Placement, s *shelf.Shelf) (*place, error) {
+func newPlace(p placement.Placement, s *shelf.Shelf, index int) (*place, error) {
 	pl := &place{
-		Placement: p, shelf: s, guard: s.Guard.WithDefaults(), component: p.Component.Proto(),
+		Placement: p, index: index, shelf: s, guard: s.Guard.WithDefaults(), component: p.Component.Proto(),
 		mayRepeat: p.Repeat == placement.RepeatAllowed || p.Repeat == "" && s.Recalls,
 		titles:    map[string]titles{}, blocks: make(map[string]bool, len(p.Blocks)),
 	}
@@ -121,7 +123,7 @@ func newPlace(p placement.Placement, s *shelf.Shelf) (*place, error) {
 		if err != nil {
 			return nil, fmt.Errorf("pins[%d]: want texts in UTF-8: %w", i, err)
 		}
-		pl.pins = append(pl.pins, homewire.Card{Raw: raw, URI: []byte(c.GetUri())})
+		pl.pins = append(pl.pins, homewire.Card{Raw: raw, URI: []byte(c.GetUri()), Hash: homewire.HashURI([]byte(c.GetUri()))})
 	}
 	defaults := new(shelfpb.Shelf)
 	for _, c := range p.DefaultCards {

@@ -64,5 +64,5 @@ func Ladder(r Rungs) Rung {
 func countCards(body []byte) (int, error) {
 	var p homewire.Parts
 	err := homewire.Split(&p, body)
-	return len(p.Cards), err
+	return p.Len(), err
 }

@@ -1,14 +1,15 @@
 package homeapi
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/maypok86/otter/v2"
 
-	"homefeed/api/edge"
 	"homefeed/api/home"
 	"homefeed/shelves/store"
 )
@@ -17,13 +18,11 @@ import (
 type answer struct {
 	body    []byte
 	form    form
-	etag    string
-	headers []edge.Header // of a 200
 	shelves []shownShelf
-	until   time.Time // when it would be another by itself; zero: never
-
-	origin origin // of what it was made of
-	sum    uint64
+	// The values of headers; slices, because a response's headers take those without an allocation. Empty: none.
+	etag, length []string
+	until        time.Time // when it would be another by itself; zero: never
+	stamp                  // of what it was made of
 }
 
 // origin tells whether two sources are the very same memory, which a cache of rows hands out again and again.
@@ -33,7 +32,10 @@ type origin struct {
 	markets [2]*store.Cell
 }
 
-func originOf(cfg *home.Config, src home.Source) origin {
+func originOf(cfg *home.Config, src *reading) origin {
+	if src.lent { // the same memory may hold another row then
+		return origin{}
+	}
 	id := origin{cfg: cfg, row: first(src.Row)}
 	for i, row := range src.Markets {
 		id.markets[i%2] = first(row)
@@ -49,20 +51,27 @@ func first(row store.Row) *store.Cell {
 }
 
 // sumOf tells sources apart by what they say. Data counts too: a late event makes a row again as of the same time.
-func sumOf(cfg *home.Config, src home.Source) uint64 {
-	h := xxhash.New()
+func sumOf(cfg *home.Config, src *reading) uint64 {
+	var h xxhash.Digest
+	h.Reset()
 	_, _ = h.WriteString(cfg.Version) // never fails
-	var ms [8]byte
-	for i, row := range append([]store.Row{src.Row}, src.Markets...) {
-		_, _ = h.Write([]byte{0, byte(i)})
-		for _, c := range row.Cells {
-			_, _ = h.WriteString(c.Shelf)
-			binary.LittleEndian.PutUint64(ms[:], uint64(c.AsOf.UnixMilli()))
-			_, _ = h.Write(ms[:])
-			_, _ = h.Write(c.Data)
-		}
+	sumRow(&h, 0, src.Row)
+	for i, row := range src.Markets {
+		sumRow(&h, byte(i+1), row)
 	}
 	return h.Sum64()
+}
+
+func sumRow(h *xxhash.Digest, i byte, row store.Row) {
+	_, _ = h.Write([]byte{0, i})
+	var ms [8]byte
+	for i := range row.Cells {
+		c := &row.Cells[i]
+		_, _ = h.WriteString(c.Shelf)
+		binary.LittleEndian.PutUint64(ms[:], uint64(c.AsOf.UnixMilli()))
+		_, _ = h.Write(ms[:])
+		_, _ = h.Write(c.Data)
+	}
 }
 
 // answerKey is a Home that somebody may ask for again.
@@ -76,13 +85,12 @@ type answerKey struct {
 type answers struct {
 	kept *otter.Cache[answerKey, *answer]
 	off  bool // nothing is kept
-	now  func() time.Time
 }
 
 // keepAnswers is for how long after it was last sent.
 const keepAnswers = 10 * time.Minute
 
-func newAnswers(most int64, now func() time.Time) (*answers, error) {
+func newAnswers(most int64) (*answers, error) {
 	kept, err := otter.New(&otter.Options[answerKey, *answer]{
 		MaximumWeight: uint64(max(most, 1)),
 		// Twice the body, because an answer keeps the row alive that it was made of.
@@ -92,42 +100,51 @@ func newAnswers(most int64, now func() time.Time) (*answers, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making cache of answers: %w", err)
 	}
-	return &answers{kept, most < 0, now}, nil
+	return &answers{kept, most < 0}, nil
 }
 
-// get is the kept answer when it says what src says now, else what make makes.
-func (k *answers) get(key answerKey, cfg *home.Config, src home.Source, make func() (*answer, error)) (*answer, error) {
-	if src.Made || src.Stale {
-		return make()
-	}
+// stamp says what an answer is made of.
+type stamp struct {
+	origin origin
+	sum    uint64
+}
+
+// get is the kept answer when it says what src says now; else the stamp for keep.
+func (k *answers) get(key answerKey, cfg *home.Config, src *reading, now time.Time) (*answer, stamp) {
 	kept, ok := k.kept.GetIfPresent(key)
-	ok = ok && (kept.until.IsZero() || k.now().Before(kept.until))
+	ok = ok && (kept.until.IsZero() || now.Before(kept.until))
 	id := originOf(cfg, src)
 	if ok && kept.origin == id && id.row != nil {
-		return kept, nil
+		return kept, stamp{}
 	}
-	sum := sumOf(cfg, src)
-	if ok && kept.sum == sum {
-		return kept, nil
+	made := stamp{id, sumOf(cfg, src)}
+	if ok && kept.sum == made.sum {
+		return kept, stamp{}
 	}
-	made, err := make()
-	if err != nil {
-		return nil, err
-	}
-	made.origin, made.sum = id, sum
-	made.etag = etagOf(sum, key, made.shelves)
+	return nil, made
+}
+
+// keep gives the answer its ETag, and its own memory where it is kept.
+func (k *answers) keep(key answerKey, made stamp, out *answer) {
+	out.stamp = made
+	out.etag = []string{etagOf(made.sum, key, out.shelves)}
 	if !k.off {
-		k.kept.Set(key, made)
+		out.body = bytes.Clone(out.body)
+		k.kept.Set(key, out)
 	}
-	return made, nil
 }
 
 // etagOf is weak: the ages and page tokens of one Home differ from second to second, and what it shows does not.
 func etagOf(sum uint64, key answerKey, shelves []shownShelf) string {
-	h := xxhash.New()
-	fmt.Fprintf(h, "%x %v %t %t", sum, key.query, key.form.protobuf, key.form.basic)
-	for _, s := range shelves {
-		fmt.Fprintf(h, " %s %d", s.name, s.status)
+	var scratch [512]byte
+	b := binary.LittleEndian.AppendUint64(scratch[:0], sum)
+	for _, text := range [...]string{key.query.market, key.query.locale, key.query.platform, key.query.token} {
+		b = append(append(b, text...), 0)
 	}
-	return fmt.Sprintf(`W/"%016x"`, h.Sum64())
+	b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(key.query.size)), uint64(key.query.cards))
+	b = strconv.AppendBool(strconv.AppendBool(b, key.form.protobuf), key.form.basic)
+	for i := range shelves {
+		b = append(append(b, shelves[i].name...), byte(shelves[i].status))
+	}
+	return fmt.Sprintf(`W/"%016x"`, xxhash.Sum64(b))
 }

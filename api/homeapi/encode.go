@@ -2,6 +2,7 @@ package homeapi
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 
@@ -28,24 +29,49 @@ func formOf(r *http.Request, basic bool) form {
 	return form{edge.WantsProtobuf(r), basic, compress.Choose(r.Header.Get("Accept-Encoding"))}
 }
 
-// encode makes an answer of Home. make is told which shelves' cells turned out not to decode, and called again.
-func (a *API) encode(f form, make func(broken map[string]bool) ([]byte, *home.Home, error)) (*answer, error) {
-	return a.encodeAs(f, make, func() proto.Message { return new(homepb.Home) })
+// workspace is the memory that a Home is made in, one after the other.
+type workspace struct {
+	arranger home.Arranger
+	body     []byte
+}
+
+// borrow gets a workspace; the caller gives it back when nothing uses its memory any more.
+func (a *API) borrow() *workspace {
+	if ws, ok := a.workspaces.Get().(*workspace); ok {
+		return ws
+	}
+	return &workspace{body: make([]byte, 0, 64<<10)}
+}
+
+// giveBack lets the memory of a few huge Homes go.
+func (a *API) giveBack(ws *workspace) {
+	if cap(ws.body) <= 1<<20 {
+		a.workspaces.Put(ws)
+	}
+}
+
+// arrange makes a page or a shelf and its bytes, in the memory of a workspace. It leaves out the cells of broken, which
+// turned out not to decode.
+type arrange func(ws *workspace, broken map[string]bool) ([]byte, *home.Home, error)
+
+// encode makes an answer of Home, whose body may be the workspace's.
+func (a *API) encode(ws *workspace, f form, make arrange) (*answer, error) {
+	return a.encodeAs(ws, f, make, func() proto.Message { return new(homepb.Home) })
 }
 
 // encodeShelf does the same for one shelf.
-func (a *API) encodeShelf(f form, make func(broken map[string]bool) ([]byte, *home.Home, error)) (*answer, error) {
-	return a.encodeAs(f, make, func() proto.Message { return new(shelfpb.Shelf) })
+func (a *API) encodeShelf(ws *workspace, f form, make arrange) (*answer, error) {
+	return a.encodeAs(ws, f, make, func() proto.Message { return new(shelfpb.Shelf) })
 }
 
-func (a *API) encodeAs(f form, make func(map[string]bool) ([]byte, *home.Home, error), message func() proto.Message) (*answer, error) {
-	broken := map[string]bool{}
+func (a *API) encodeAs(ws *workspace, f form, arrange arrange, message func() proto.Message) (*answer, error) {
+	var broken map[string]bool
 	for {
-		body, h, err := make(broken)
+		body, h, err := arrange(ws, broken)
 		if err != nil {
 			return nil, err
 		}
-		out := &answer{form: f, until: h.Until}
+		out := &answer{form: f, until: h.Until, shelves: make([]shownShelf, 0, len(h.Shelves))}
 		for i := range h.Shelves {
 			s := &h.Shelves[i]
 			if s.Rung.Broken != nil {
@@ -56,7 +82,7 @@ func (a *API) encodeAs(f form, make func(map[string]bool) ([]byte, *home.Home, e
 		if !f.protobuf || f.basic {
 			m := message()
 			if err := proto.Unmarshal(body, m); err != nil {
-				if !a.findBroken(h, broken) {
+				if broken, err = a.findBroken(h, broken, err); err != nil {
 					return nil, fmt.Errorf("decoding Home: %w", err)
 				}
 				continue
@@ -65,40 +91,31 @@ func (a *API) encodeAs(f form, make func(map[string]bool) ([]byte, *home.Home, e
 				return nil, err
 			}
 		}
-		if out.body, out.form.encoding, err = compress.Body(body, f.encoding); err != nil {
+		if out.body, out.form.encoding, err = a.bodies.Compress(body, f.encoding); err != nil {
 			return nil, err
 		}
-		out.headers = out.form.headers(len(out.body))
+		out.length = []string{strconv.Itoa(len(out.body))}
 		return out, nil
 	}
 }
 
-// headers describe a body of the form.
-func (f form) headers(length int) []edge.Header {
-	contentType := edge.TypeJSON
-	if f.protobuf {
-		contentType = edge.TypeProtobuf
-	}
-	h := []edge.Header{
-		{Name: "Content-Type", Value: []string{contentType}},
-		{Name: "Content-Length", Value: []string{strconv.Itoa(length)}},
-	}
-	if f.encoding != "" {
-		h = append(h, edge.Header{Name: "Content-Encoding", Value: []string{f.encoding}})
-	}
-	return h
-}
-
-// findBroken adds the shelves whose cards don't decode to broken, and reports whether there were any.
-func (a *API) findBroken(h *home.Home, broken map[string]bool) (found bool) {
+// findBroken adds the shelves whose cards don't decode to broken. When there are none it returns why it was called.
+func (a *API) findBroken(h *home.Home, broken map[string]bool, why error) (map[string]bool, error) {
+	more := maps.Clone(broken)
 	for i := range h.Shelves {
 		s := &h.Shelves[i]
 		if err := proto.Unmarshal(s.Rung.Body, new(shelfpb.Shelf)); err != nil && !broken[s.Name] {
-			broken[s.Name], found = true, true
+			if more == nil {
+				more = map[string]bool{}
+			}
+			more[s.Name] = true
 			a.brokenCell(s.Name, err)
 		}
 	}
-	return found
+	if len(more) == len(broken) {
+		return nil, why
+	}
+	return more, nil
 }
 
 // marshal writes empty lists and texts in JSON too, so that clients can rely on every field.

@@ -25,31 +25,54 @@ func (a *API) Home(w http.ResponseWriter, r *http.Request, who identity.Identity
 	if q.token != "" {
 		return a.homePage(w, r, who.User, q)
 	}
-	cfg := a.config.Load()
-	src, degraded, err := a.source(r.Context(), cfg, who.User, q.market)
-	if err != nil {
-		return err
+	cfg, now, key := a.config.Load(), a.now(), answerKey{who.User, q, formOf(r, q.basic)}
+	out, degraded := a.remembered(r.Context(), cfg, key, now)
+	if out == nil {
+		ws := a.borrow()
+		defer a.giveBack(ws)
+		if out, degraded, err = a.firstPage(r.Context(), ws, cfg, key, now); err != nil {
+			return err
+		}
 	}
-	form := formOf(r, q.basic)
-	answer, err := a.answers.get(answerKey{who.User, q, form}, cfg, src, func() (*answer, error) {
-		return a.firstPage(cfg, src, who.User, q, form, degraded)
-	})
-	if err != nil {
-		return err
-	}
-	a.count(answer.shelves)
-	a.write(w, r, answer, degraded)
+	a.count(out.shelves, now)
+	a.write(w, r, out, degraded)
 	return nil
 }
 
-// firstPage makes Home anew.
-func (a *API) firstPage(cfg *home.Config, src home.Source, user string, q query, f form, degraded bool) (*answer, error) {
-	viewer := a.viewer(user, q)
-	return a.encode(f, func(broken map[string]bool) ([]byte, *home.Home, error) {
-		h := cfg.Arrange(src, viewer, home.Page{Size: q.size, Cards: q.cards, Broken: broken})
-		body, err := a.render(h, cfg, viewer, q, nil, degraded)
-		return body, h, err
+// remembered is Home as it was sent before, if there is nothing to wait for and it would be the same again.
+func (a *API) remembered(ctx context.Context, cfg *home.Config, key answerKey, now time.Time) (out *answer, degraded bool) {
+	src := a.peeked(ctx, cfg, key)
+	if src == nil {
+		return nil, false
+	}
+	out, _ = a.answers.get(key, cfg, src, now)
+	return out, src.degraded
+}
+
+// firstPage reads what Home shows and makes it.
+func (a *API) firstPage(ctx context.Context, ws *workspace, cfg *home.Config, key answerKey, now time.Time) (out *answer, degraded bool, err error) {
+	err = a.source(ctx, cfg, key.user, key.query.market, func(src *reading) error {
+		var made stamp
+		keep := !src.Made && !src.Stale
+		if keep {
+			if out, made = a.answers.get(key, cfg, src, now); out != nil {
+				return nil
+			}
+		}
+		degraded = src.degraded
+		viewer := viewerOf(key.user, key.query, now)
+		var err error
+		out, err = a.encode(ws, key.form, func(ws *workspace, broken map[string]bool) ([]byte, *home.Home, error) {
+			h := ws.arranger.Arrange(cfg, src.Source, viewer, home.Page{Size: key.query.size, Cards: key.query.cards, Broken: broken})
+			err := a.render(ws, h, cfg, viewer, key.query, nil, src.degraded)
+			return ws.body, h, err
+		})
+		if err == nil && keep {
+			a.answers.keep(key, made, out)
+		}
+		return err
 	})
+	return out, degraded, err
 }
 
 // homePage is a page behind the first. It shows the generations that the first page had, as far as the store still has
@@ -60,26 +83,28 @@ func (a *API) homePage(w http.ResponseWriter, r *http.Request, user string, q qu
 		return err
 	}
 	cfg := a.config.Load()
-	src, degraded, err := a.pinned(r.Context(), cfg, user, q.market)
-	if err != nil {
-		return err
-	}
-	viewer := a.viewer(user, q)
-	viewer.Now = time.UnixMilli(token.Now).UTC()
+	viewer := viewerOf(user, q, time.UnixMilli(token.Now).UTC())
 	page := pageOf(token)
 	page.Size, page.Cards = q.size, q.cards
-	answer, err := a.encode(formOf(r, q.basic), func(broken map[string]bool) ([]byte, *home.Home, error) {
-		page.Broken = broken
-		h := cfg.Arrange(src, viewer, page)
-		body, err := a.render(h, cfg, viewer, q, token, degraded)
-		return body, h, err
+	ws := a.borrow()
+	defer a.giveBack(ws)
+	var out *answer
+	var degraded bool
+	err = a.pinned(r.Context(), cfg, user, q.market, func(src *reading) (err error) {
+		degraded = src.degraded
+		out, err = a.encode(ws, formOf(r, q.basic), func(ws *workspace, broken map[string]bool) ([]byte, *home.Home, error) {
+			page.Broken = broken
+			h := ws.arranger.Arrange(cfg, src.Source, viewer, page)
+			err := a.render(ws, h, cfg, viewer, q, token, degraded)
+			return ws.body, h, err
+		})
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	a.count(answer.shelves)
-	answer.etag = "" // its address is its own, so nobody asks for it again
-	a.write(w, r, answer, degraded)
+	a.count(out.shelves, a.now())
+	a.write(w, r, out, degraded) // without an ETag: its address is its own, so nobody asks for it again
 	return nil
 }
 
@@ -94,7 +119,7 @@ func (a *API) HomeShelf(w http.ResponseWriter, r *http.Request, who identity.Ide
 	if cfg.Shelf(name) == nil {
 		return apierror.NotFound("SHELF_UNKNOWN", "there is no such shelf")
 	}
-	viewer := a.viewer(who.User, q)
+	viewer := viewerOf(who.User, q, a.now())
 	token, page := new(pagetoken.Token), home.Page{}
 	load := a.source
 	if q.token != "" {
@@ -103,23 +128,30 @@ func (a *API) HomeShelf(w http.ResponseWriter, r *http.Request, who identity.Ide
 		}
 		load, page, viewer.Now = a.pinned, pageOf(token), time.UnixMilli(token.Now).UTC()
 	}
-	src, degraded, err := load(r.Context(), cfg, who.User, q.market)
-	if err != nil {
-		return err
-	}
 	page.Cards = q.size
-	answer, err := a.encodeShelf(formOf(r, q.basic), func(broken map[string]bool) ([]byte, *home.Home, error) {
-		page.Broken = broken
-		h := cfg.ArrangeShelf(name, src, viewer, page)
-		body, err := a.renderer(cfg, viewer, q, page.Shown).AppendShelf(nil, &h.Shelves[0])
-		return body, h, err
+	ws := a.borrow()
+	defer a.giveBack(ws)
+	var out *answer
+	var degraded bool
+	err = load(r.Context(), cfg, who.User, q.market, func(src *reading) (err error) {
+		degraded = src.degraded
+		out, err = a.encodeShelf(ws, formOf(r, q.basic), func(ws *workspace, broken map[string]bool) ([]byte, *home.Home, error) {
+			page.Broken = broken
+			h := ws.arranger.ArrangeShelf(cfg, name, src.Source, viewer, page)
+			render, err := a.renderer(cfg, viewer, q, page.Shown)
+			if err != nil {
+				return nil, nil, err
+			}
+			ws.body, err = render.AppendShelf(ws.body[:0], &h.Shelves[0])
+			return ws.body, h, err
+		})
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	a.count(answer.shelves)
-	answer.etag = ""
-	a.write(w, r, answer, degraded)
+	a.count(out.shelves, a.now())
+	a.write(w, r, out, degraded)
 	return nil
 }
 
@@ -140,17 +172,20 @@ func (a *API) UserShelf(w http.ResponseWriter, r *http.Request, _ identity.Ident
 	if err != nil {
 		return err
 	}
-	answer, err := a.encodeShelf(formOf(r, q.basic), func(broken map[string]bool) ([]byte, *home.Home, error) {
-		h := cfg.ArrangeShelf(declared.Name, src, a.viewer(user, q), home.Page{Broken: broken})
-		body, err := home.Render{}.AppendShelf(nil, &h.Shelves[0])
-		return body, h, err
+	ws := a.borrow()
+	defer a.giveBack(ws)
+	out, err := a.encodeShelf(ws, formOf(r, q.basic), func(ws *workspace, broken map[string]bool) ([]byte, *home.Home, error) {
+		h := ws.arranger.ArrangeShelf(cfg, declared.Name, src, viewerOf(user, q, a.now()), home.Page{Broken: broken})
+		var err error
+		ws.body, err = home.Render{}.AppendShelf(ws.body[:0], &h.Shelves[0])
+		return ws.body, h, err
 	})
 	if err != nil {
 		return err
 	}
-	a.count(answer.shelves)
+	a.count(out.shelves, a.now())
 	w.Header().Set("Cache-Control", "private, no-store")
-	writeAnswer(w, answer)
+	a.writeAnswer(w, out)
 	return nil
 }
 
@@ -160,25 +195,29 @@ func (a *API) write(w http.ResponseWriter, r *http.Request, out *answer, degrade
 	h["Vary"] = a.vary
 	if degraded {
 		h.Set("Cache-Control", "no-store")
-		writeAnswer(w, out)
+		a.writeAnswer(w, out)
 		return
 	}
 	h["Cache-Control"] = a.cacheControl
-	if out.etag != "" {
-		h.Set("ETag", out.etag)
-		if edge.Matches(r.Header.Get("If-None-Match"), out.etag) {
+	if len(out.etag) > 0 {
+		h["Etag"] = out.etag
+		if edge.Matches(r.Header.Get("If-None-Match"), out.etag[0]) {
 			w.WriteHeader(http.StatusNotModified)
 			return
 		}
 	}
-	writeAnswer(w, out)
+	a.writeAnswer(w, out)
 }
 
 // writeAnswer drops errors of writing: the caller went away, and the answer was all there was to do for them.
-func writeAnswer(w http.ResponseWriter, out *answer) {
+func (a *API) writeAnswer(w http.ResponseWriter, out *answer) {
 	h := w.Header()
-	for _, one := range out.headers {
-		h[one.Name] = one.Value
+	h["Content-Type"], h["Content-Length"] = a.json, out.length
+	if out.form.protobuf {
+		h["Content-Type"] = a.protobuf
+	}
+	if out.form.encoding != "" {
+		h.Set("Content-Encoding", out.form.encoding)
 	}
 	_, _ = w.Write(out.body)
 }
@@ -201,18 +240,21 @@ func (a *API) exact(ctx context.Context, scope shelf.Scope, user, market string)
 	return src, nil
 }
 
-func (a *API) viewer(user string, q query) home.Viewer {
-	return home.Viewer{User: user, Market: q.market, Locale: q.locale, Platform: q.platform, Now: a.now()}
+func viewerOf(user string, q query, now time.Time) home.Viewer {
+	return home.Viewer{User: user, Market: q.market, Locale: q.locale, Platform: q.platform, Now: now}
 }
 
 // render makes the bytes of a page. token is that of the page before it, nil for the first.
-func (a *API) render(h *home.Home, cfg *home.Config, v home.Viewer, q query, token *pagetoken.Token, degraded bool) ([]byte, error) {
-	body, err := a.renderer(cfg, v, q, nil).Append(make([]byte, 0, 64<<10), h)
+func (a *API) render(ws *workspace, h *home.Home, cfg *home.Config, v home.Viewer, q query, token *pagetoken.Token, degraded bool) error {
+	render, err := a.renderer(cfg, v, q, nil)
 	if err != nil {
-		return nil, err
+		return err
+	}
+	if ws.body, err = render.Append(ws.body[:0], h); err != nil {
+		return err
 	}
 	trailer := homewire.Trailer{Degraded: degraded}
-	next := &pagetoken.Token{Version: cfg.Version, Now: v.Now.UnixMilli(), Shown: h.Shown}
+	next := pagetoken.Token{Version: cfg.Version, Now: v.Now.UnixMilli(), Shown: h.Shown}
 	if token != nil {
 		trailer.Newer = h.Newer || token.Version != cfg.Version
 		next.Version, next.Shelves = token.Version, token.Shelves
@@ -222,16 +264,18 @@ func (a *API) render(h *home.Home, cfg *home.Config, v home.Viewer, q query, tok
 			next.Shelves = append(next.Shelves, h.Shelves[i].Name)
 		}
 		next.AsOf = millis(h.AsOf)
-		if trailer.NextPageToken, err = a.pages.Seal(q.binding(v.User, ""), next); err != nil {
-			return nil, err
+		if trailer.NextPageToken, err = a.pages.Seal(q.binding(v.User, ""), &next); err != nil {
+			return err
 		}
 	}
-	return homewire.AppendTrailer(body, trailer), nil
+	ws.body = homewire.AppendTrailer(ws.body, trailer)
+	return nil
 }
 
 // renderer makes shelves' bytes; shown are the cards of pages before.
-func (a *API) renderer(cfg *home.Config, v home.Viewer, q query, shown map[uint32]bool) home.Render {
-	return home.Render{User: v.User, Tokens: a.tokens, NextCards: func(s *home.Shelf) (string, error) {
+func (a *API) renderer(cfg *home.Config, v home.Viewer, q query, shown map[uint32]bool) (home.Render, error) {
+	tokens, err := a.tokens.Listener(v.User)
+	return home.Render{Tokens: tokens, NextCards: func(s *home.Shelf) (string, error) {
 		next := &pagetoken.Token{
 			Version: cfg.Version, Now: v.Now.UnixMilli(), First: s.First + len(s.Cards), Shown: s.Passed,
 		}
@@ -242,7 +286,7 @@ func (a *API) renderer(cfg *home.Config, v home.Viewer, q query, shown map[uint3
 			next.AsOf = map[string]int64{s.Name: s.Rung.AsOf.UnixMilli()}
 		}
 		return a.pages.Seal(q.binding(v.User, s.Name), next)
-	}}
+	}}, err
 }
 
 func (a *API) open(request, token string) (*pagetoken.Token, error) {

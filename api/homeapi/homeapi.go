@@ -6,12 +6,16 @@ package homeapi
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"homefeed/api/apierror"
 	"homefeed/api/cardtoken"
+	"homefeed/api/compress"
+	"homefeed/api/edge"
 	"homefeed/api/faults"
 	"homefeed/api/home"
 	"homefeed/api/marketcache"
@@ -46,26 +50,32 @@ type Limits struct {
 	MarketAge    time.Duration
 	HomeAge      time.Duration
 	AnswerBytes  int64
+	AtOnce       int // of api.Limits.Homes
 }
 
 // API answers the routes of Home. Set its placements before it does.
 type API struct {
-	rows         Rows
-	limits       Limits
-	faults       *faults.Faults
-	now          func() time.Time
-	metrics      *metrics
-	shelves      []*shelf.Shelf
-	perShelf     map[string]shelfMetrics
-	config       atomic.Pointer[home.Config]
-	markets      *marketcache.Cache
-	demand       *ondemand.Limiter
-	answers      *answers
-	tokens       *cardtoken.Tokens
-	pages        *pagetoken.Sealer
-	cacheControl []string // of Home
-	vary         []string
-	peek         func(store.Key) (store.Row, bool) // what Rows has in memory; nil: it has none
+	rows       Rows
+	limits     Limits
+	faults     *faults.Faults
+	now        func() time.Time
+	metrics    *metrics
+	shelves    []*shelf.Shelf
+	perShelf   map[string]shelfMetrics
+	config     atomic.Pointer[home.Config]
+	markets    *marketcache.Cache
+	demand     *ondemand.Limiter
+	answers    *answers
+	tokens     *cardtoken.Tokens
+	pages      *pagetoken.Sealer
+	making     atomic.Int64    // how many Homes
+	overloaded *apierror.Error // ready made, as refusing must cost next to nothing
+	workspaces sync.Pool
+	bodies     compress.Bodies
+	peek       func(store.Key) (store.Row, bool) // what Rows has in memory; nil: it has none
+
+	// The values of headers, shared by all responses.
+	cacheControl, vary, json, protobuf []string
 }
 
 // New makes an API. It fails if its metrics' names are taken.
@@ -73,6 +83,7 @@ func New(c Config) (*API, error) {
 	a := &API{
 		rows: c.Rows, limits: c.Limits, faults: c.Faults, now: c.Now, shelves: c.Shelves, demand: c.Demand,
 		tokens: c.Tokens, pages: c.Pages, perShelf: map[string]shelfMetrics{},
+		overloaded: apierror.Unavailable("OVERLOADED", "as many Homes are being made as can be", time.Second, nil).Ready(),
 	}
 	var err error
 	if a.metrics, err = newMetrics(c.Registerer); err != nil {
@@ -81,12 +92,13 @@ func New(c Config) (*API, error) {
 	for _, s := range c.Shelves {
 		a.perShelf[s.Name] = a.metrics.shelf(s.Name)
 	}
-	if a.answers, err = newAnswers(c.Limits.AnswerBytes, a.now); err != nil {
+	if a.answers, err = newAnswers(c.Limits.AnswerBytes); err != nil {
 		return nil, err
 	}
 	a.cacheControl = []string{fmt.Sprintf("private, max-age=%d, stale-while-revalidate=%d, stale-if-error=%d",
 		int64(a.limits.HomeAge/time.Second), whileRevalidate, ifError)}
 	a.vary = []string{"Accept, Accept-Encoding, Authorization"}
+	a.json, a.protobuf = []string{edge.TypeJSON}, []string{edge.TypeProtobuf}
 	if cache, ok := c.Rows.(interface {
 		Peek(store.Key) (store.Row, bool)
 	}); ok {

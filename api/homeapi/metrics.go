@@ -14,6 +14,7 @@ import (
 type metrics struct {
 	shelves *prometheus.CounterVec   // shelf, status
 	ages    *prometheus.HistogramVec // shelf
+	refused prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -27,11 +28,15 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Help:    "Age of the rows shown, from their as-of time, by shelf.",
 			Buckets: []float64{1, 5, 15, 60, 300, 1800, 3600, 6 * 3600, 86400, 7 * 86400, 30 * 86400},
 		}, []string{"shelf"}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: "homefeed", Subsystem: "api", Name: "homes_refused_total",
+			Help: "Homes refused because as many were being made as can be.",
+		}),
 	}
 	if reg == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.shelves, m.ages} {
+	for _, c := range []prometheus.Collector{m.shelves, m.ages, m.refused} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("registering metrics: %w", err)
 		}
@@ -71,8 +76,7 @@ func (a *API) shown(s *home.Shelf) shownShelf {
 }
 
 // count notes on which rungs the shelves stand that are sent.
-func (a *API) count(shelves []shownShelf) {
-	now := a.now()
+func (a *API) count(shelves []shownShelf, now time.Time) {
 	for i := range shelves {
 		s := &shelves[i]
 		s.shown.Inc()

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"homefeed/api/apierror"
 	"homefeed/api/placement"
@@ -30,20 +31,66 @@ type query struct {
 	token    string // page_token
 }
 
+// params are the parameters as they were sent; of one that was sent twice the first counts.
+type params struct {
+	market, locale, platform, view, pageSize, cardSize, pageToken string
+}
+
+func (p *params) set(name, value string) {
+	var field *string
+	switch name {
+	case "market":
+		field = &p.market
+	case "locale":
+		field = &p.locale
+	case "platform":
+		field = &p.platform
+	case "view":
+		field = &p.view
+	case "page_size":
+		field = &p.pageSize
+	case "card_size":
+		field = &p.cardSize
+	case "page_token":
+		field = &p.pageToken
+	default:
+		return // a later client's, perhaps
+	}
+	if *field == "" {
+		*field = value
+	}
+}
+
+// paramsOf reads a query. Where nothing is escaped, and of what phones send nothing is, that allocates nothing.
+func paramsOf(raw string) (p params, err error) {
+	if strings.ContainsAny(raw, "%+;") {
+		values, err := url.ParseQuery(raw)
+		for name, all := range values {
+			p.set(name, all[0])
+		}
+		return p, err
+	}
+	for raw != "" {
+		var one string
+		one, raw, _ = strings.Cut(raw, "&")
+		name, value, _ := strings.Cut(one, "=")
+		p.set(name, value)
+	}
+	return p, nil
+}
+
 // queryOf reads the parameters of a request for Home.
 func queryOf(r *http.Request) (query, error) {
 	q := query{size: defaultSize, cards: defaultCards}
-	if r.URL.RawQuery == "" {
-		return q, nil
-	}
-	values, err := url.ParseQuery(r.URL.RawQuery)
+	p, err := paramsOf(r.URL.RawQuery)
 	if err != nil {
 		return q, apierror.BadRequest("QUERY_INVALID", "the query can't be read", apierror.Field{Field: "query", Want: "want name=value&…"})
 	}
-	if err := q.place(values); err != nil {
+	q.market, q.locale, q.platform, q.token = p.market, p.locale, p.platform, p.pageToken
+	if err := q.checkPlace(); err != nil {
 		return q, err
 	}
-	switch view := values.Get("view"); view {
+	switch p.view {
 	case "", "FULL":
 	case "BASIC":
 		q.basic = true
@@ -51,18 +98,14 @@ func queryOf(r *http.Request) (query, error) {
 		return q, apierror.BadRequest("VIEW_INVALID", "the view is not valid",
 			apierror.Field{Field: "view", Want: "want FULL, BASIC or nothing"})
 	}
-	for name, size := range map[string]*int{"page_size": &q.size, "card_size": &q.cards} {
-		if err := sizeOf(values, name, size); err != nil {
-			return q, err
-		}
+	if err := setSize(&q.size, "page_size", p.pageSize); err != nil {
+		return q, err
 	}
-	q.token = values.Get("page_token")
-	return q, nil
+	return q, setSize(&q.cards, "card_size", p.cardSize)
 }
 
-// place reads where the listener is and on what.
-func (q *query) place(values url.Values) error {
-	q.market, q.locale, q.platform = values.Get("market"), values.Get("locale"), values.Get("platform")
+// checkPlace checks where the listener is and on what.
+func (q *query) checkPlace() error {
 	if q.market == trigger.World {
 		q.market = ""
 	}
@@ -80,8 +123,7 @@ func (q *query) place(values url.Values) error {
 	return nil
 }
 
-func sizeOf(values url.Values, name string, size *int) error {
-	text := values.Get(name)
+func setSize(size *int, name, text string) error {
 	if text == "" {
 		return nil
 	}

@@ -13,50 +13,112 @@ import (
 	"homefeed/shelves/store"
 )
 
-// source reads what Home shows, and makes it where the listener has nothing. What can't be had is left out and
-// reported as degraded. Its error is the listener's id's.
-func (a *API) source(ctx context.Context, cfg *home.Config, user, market string) (src home.Source, degraded bool, err error) {
-	return a.read(ctx, cfg, user, market, 1)
+// reading is what was read for a Home.
+type reading struct {
+	home.Source
+	degraded bool // something could not be had, and is left out
+	lent     bool // the row is somebody else's memory, and others' after this
+}
+
+// source reads what Home shows, makes it where the listener has nothing, and calls use with it. Its error is the
+// listener's id's, or use's.
+func (a *API) source(ctx context.Context, cfg *home.Config, user, market string, use func(*reading) error) error {
+	return a.read(ctx, cfg, user, market, 1, use)
+}
+
+// peeked is what source would call use with, when there is nothing to wait for, else nil.
+func (a *API) peeked(ctx context.Context, cfg *home.Config, key answerKey) *reading {
+	if a.peek == nil {
+		return nil
+	}
+	row, err := edge.UserKey(key.user)
+	if err != nil {
+		return nil
+	}
+	src := new(reading)
+	var ok bool
+	if src.Row, ok = a.peek(row); !ok || a.demand != nil && !hasShelves(cfg, src.Row) {
+		return nil
+	}
+	a.complete(ctx, cfg, key.user, key.query.market, 1, src, nil)
+	return src
 }
 
 // pinned reads every generation that there is, so that a later page finds those of the first.
-func (a *API) pinned(ctx context.Context, cfg *home.Config, user, market string) (src home.Source, degraded bool, err error) {
-	return a.read(ctx, cfg, user, market, store.Versions)
+func (a *API) pinned(ctx context.Context, cfg *home.Config, user, market string, use func(*reading) error) error {
+	return a.read(ctx, cfg, user, market, store.Versions, use)
 }
 
-func (a *API) read(ctx context.Context, cfg *home.Config, user, market string, versions int) (src home.Source, degraded bool, err error) {
+func (a *API) read(ctx context.Context, cfg *home.Config, user, market string, versions int, use func(*reading) error) error {
 	key, err := edge.UserKey(user)
 	if err != nil {
-		return src, false, err
+		return err
 	}
-	src.Row, err = a.readRow(ctx, key, versions)
-	if err != nil {
-		src.Stale, degraded = true, true
-		a.faults.Degraded("row", err)
+	if !a.enter() {
+		return a.overloaded
+	}
+	defer a.leave()
+	complete := func(row store.Row, lent bool, failed error) {
+		src := reading{Source: home.Source{Row: row}, lent: lent}
+		a.complete(ctx, cfg, user, market, versions, &src, failed)
+		err = use(&src)
+	}
+	if versions == 1 && a.peek != nil { // its row is kept, so it can't be lent
+		row, failed := a.readRow(ctx, key, versions)
+		complete(row, false, failed)
+		return err
+	}
+	bounded, cancel := context.WithTimeout(ctx, a.limits.StoreTimeout)
+	defer cancel()
+	seen := false
+	failed := store.View(bounded, a.rows, key, versions, func(row store.Row) {
+		seen = true
+		complete(row, true, nil)
+	})
+	if !seen {
+		complete(store.Row{}, false, failed)
+	}
+	return err
+}
+
+// enter takes one of the places for Homes that are being made, if one is free. Those that are in memory need none: they
+// cost less than it takes to refuse them. Nor does sending one, which a slow phone draws out.
+func (a *API) enter() bool {
+	if a.making.Add(1) <= int64(a.limits.AtOnce) {
+		return true
+	}
+	a.making.Add(-1)
+	a.metrics.refused.Inc()
+	return false
+}
+
+func (a *API) leave() { a.making.Add(-1) }
+
+// complete adds to the listener's row what else there is to show.
+func (a *API) complete(ctx context.Context, cfg *home.Config, user, market string, versions int, src *reading, failed error) {
+	if failed != nil {
+		src.Stale, src.degraded = true, true
+		a.faults.Degraded("row", failed)
 	} else {
 		a.faults.Recovered("row")
-		a.fill(ctx, cfg, user, &src)
+		a.fill(ctx, cfg, user, &src.Source)
 	}
 	if !cfg.Markets() {
-		return src, degraded, nil
+		return
 	}
+	rows := a.marketRows
 	if versions > 1 {
-		src.Markets, err = a.marketGenerations(ctx, market)
-	} else {
-		src.Markets, err = a.marketRows(ctx, market)
+		rows = a.marketGenerations
 	}
-	return src, degraded || err != nil, nil
+	if src.Markets, failed = rows(ctx, market); failed != nil {
+		src.degraded = true
+	}
 }
 
 // fill makes the shelves of a listener who has none.
 func (a *API) fill(ctx context.Context, cfg *home.Config, user string, src *home.Source) {
-	if a.demand == nil {
+	if a.demand == nil || hasShelves(cfg, src.Row) {
 		return
-	}
-	for _, c := range src.Row.Cells {
-		if s := cfg.Shelf(c.Shelf); s != nil && s.Scope == shelf.Listener {
-			return
-		}
 	}
 	cells, err := a.demand.Make(ctx, user, cfg.Listeners())
 	switch {
@@ -72,6 +134,16 @@ func (a *API) fill(ctx context.Context, cfg *home.Config, user string, src *home
 		src.Row.Cells = append(append(make([]store.Cell, 0, len(src.Row.Cells)+len(cells)), src.Row.Cells...), cells...)
 		src.Made = true
 	}
+}
+
+// hasShelves reports whether a listener's row has a shelf, whatever is on it.
+func hasShelves(cfg *home.Config, row store.Row) bool {
+	for i := range row.Cells {
+		if s := cfg.Shelf(row.Cells[i].Shelf); s != nil && s.Scope == shelf.Listener {
+			return true
+		}
+	}
+	return false
 }
 
 // marketRows are the rows of the market and of the world, which has what the market lacks, as far as they can be had;
@@ -122,11 +194,6 @@ func (a *API) readMarket(ctx context.Context, key store.Key) (store.Row, error) 
 
 // readRow is the one read of a Home, within its deadline. With an error there may be a row that is older.
 func (a *API) readRow(ctx context.Context, key store.Key, versions int) (store.Row, error) {
-	if a.peek != nil && versions == 1 { // nothing to wait for: no deadline, which costs as much as the rest
-		if row, ok := a.peek(key); ok {
-			return row, nil
-		}
-	}
 	ctx, cancel := context.WithTimeout(ctx, a.limits.StoreTimeout)
 	defer cancel()
 	return a.rows.Read(ctx, key, versions)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"unicode/utf8"
 
+	"github.com/cespare/xxhash/v2"
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"homefeed/shelves/shelfpb"
@@ -52,9 +53,15 @@ type Shelf struct {
 	Header Header
 	Meta   []byte // the cell's fields but its cards, as Split found them
 	Cards  []Card
-	// Context appends the context token of the card at i, always of ContextLen bytes; nil: cards have none.
-	Context    func(dst []byte, i int) []byte
-	ContextLen int
+	First  int // the position of the first of Cards
+	// Contexts make the cards' context tokens; nil: cards have none.
+	Contexts Contexts
+}
+
+// Contexts make the context tokens of a shelf's cards, all of one length.
+type Contexts interface {
+	Len() int
+	Append(dst []byte, position int, uriHash uint64) []byte
 }
 
 // AppendShelf appends an encoded shelfpb.Shelf.
@@ -67,21 +74,27 @@ func AppendShelf(dst []byte, s *Shelf) []byte {
 func AppendToHome(dst []byte, s *Shelf) []byte {
 	var scratch [1 << 10]byte
 	header := appendHeader(scratch[:0], s.Header)
-	size := len(header) + len(s.Meta)
+	size, context := len(header)+len(s.Meta), s.contextSize()
 	for i := range s.Cards {
-		size += protowire.SizeTag(shelfCards) + protowire.SizeBytes(s.cardSize(i))
+		size += 1 + protowire.SizeBytes(len(s.Cards[i].Raw)+context)
 	}
 	dst = protowire.AppendTag(dst, homeShelves, protowire.BytesType)
 	dst = protowire.AppendVarint(dst, uint64(size))
 	return s.append(dst, header)
 }
 
-func (s *Shelf) cardSize(i int) int {
-	size := len(s.Cards[i].Raw)
-	if s.Context != nil {
-		size += protowire.SizeTag(cardContext) + protowire.SizeBytes(s.ContextLen)
+// The tags of what there are hundreds of: a byte each, which is appended as it is.
+const (
+	cardTag    = byte(shelfCards)<<3 | byte(protowire.BytesType)
+	contextTag = byte(cardContext)<<3 | byte(protowire.BytesType)
+)
+
+// contextSize is how long each card's context makes it, 0 when cards have none.
+func (s *Shelf) contextSize() int {
+	if s.Contexts == nil {
+		return 0
 	}
-	return size
+	return 1 + protowire.SizeBytes(s.Contexts.Len())
 }
 
 // append writes the header, the rest and the cards. A card's context follows the card's own fields: they are one
@@ -89,14 +102,14 @@ func (s *Shelf) cardSize(i int) int {
 func (s *Shelf) append(dst, header []byte) []byte {
 	dst = append(dst, header...)
 	dst = append(dst, s.Meta...)
+	context := s.contextSize()
 	for i := range s.Cards {
-		dst = protowire.AppendTag(dst, shelfCards, protowire.BytesType)
-		dst = protowire.AppendVarint(dst, uint64(s.cardSize(i)))
-		dst = append(dst, s.Cards[i].Raw...)
-		if s.Context != nil {
-			dst = protowire.AppendTag(dst, cardContext, protowire.BytesType)
-			dst = protowire.AppendVarint(dst, uint64(s.ContextLen))
-			dst = s.Context(dst, i)
+		card := &s.Cards[i]
+		dst = protowire.AppendVarint(append(dst, cardTag), uint64(len(card.Raw)+context))
+		dst = append(dst, card.Raw...)
+		if context > 0 {
+			dst = protowire.AppendVarint(append(dst, contextTag), uint64(s.Contexts.Len()))
+			dst = s.Contexts.Append(dst, s.First+i, card.Hash)
 		}
 	}
 	return dst
@@ -134,22 +147,42 @@ var errHeaderField = errors.New("cell: want the fields 5 to 15 only")
 
 // Card is a card of a cell. The slices are the cell's memory.
 type Card struct {
-	Raw []byte // as it is encoded
-	URI []byte
+	Raw  []byte // as it is encoded
+	URI  []byte
+	Hash uint64 // HashURI of it
 }
+
+// HashURI is how a card's URI is known where there are many: XXH64.
+func HashURI(uri []byte) uint64 { return xxhash.Sum64(uri) }
 
 // Parts is a cell taken apart. Split reuses its slices.
 type Parts struct {
 	Meta    []byte // every field but the cards
-	Cards   []Card
 	Trigger []byte
+
+	cell  []byte
+	cards []span
+}
+
+// span says where in the cell a card and its URI are. It has no pointers, so that writing it down costs nothing while
+// the garbage collector is at work.
+type span struct{ begin, end, uri, uriEnd uint32 }
+
+// Len is how many cards there are.
+func (p *Parts) Len() int { return len(p.cards) }
+
+// Card is the card at i.
+func (p *Parts) Card(i int) Card {
+	at := p.cards[i]
+	uri := p.cell[at.uri:at.uriEnd:at.uriEnd]
+	return Card{Raw: p.cell[at.begin:at.end:at.end], URI: uri, Hash: HashURI(uri)}
 }
 
 // Split takes a cell apart without decoding its cards: it finds their URIs and passes over the rest by length. It
 // fails when a field is cut off or is the API's to write, or a card has no URI, so that one bad cell can't make all
-// of Home unreadable. Parts are valid until the next Split; URI and Trigger are the cell's memory.
+// of Home unreadable. Parts are valid until the next Split; cards and Trigger are the cell's memory.
 func Split(p *Parts, cell []byte) error {
-	p.Meta, p.Cards, p.Trigger = p.Meta[:0], p.Cards[:0], nil
+	p.Meta, p.Trigger, p.cell, p.cards = p.Meta[:0], nil, cell, p.cards[:0]
 	for len(cell) > 0 {
 		num, kind, value, rest, err := field(cell)
 		if err != nil {
@@ -159,14 +192,17 @@ func Split(p *Parts, cell []byte) error {
 		case num <= shelfAge || num > shelfCellEnds:
 			return errHeaderField
 		case num == shelfCards && kind == protowire.BytesType:
-			uri, err := cardField(value, cardURI)
+			uri, behind, err := cardField(value, cardURI)
 			if err != nil {
 				return err
 			}
 			if len(uri) == 0 {
 				return errNoURI
 			}
-			p.Cards = append(p.Cards, Card{Raw: value, URI: uri})
+			end := len(p.cell) - len(rest)
+			p.cards = append(p.cards, span{
+				uint32(end - len(value)), uint32(end), uint32(end - len(behind) - len(uri)), uint32(end - len(behind)),
+			})
 		default:
 			if num == shelfTrigger && kind == protowire.BytesType {
 				p.Trigger = value
@@ -182,27 +218,27 @@ var errNoURI = errors.New("cell: a card has no uri")
 
 // Artist is the card's artist, nil when it has none.
 func (c Card) Artist() []byte {
-	artist, err := cardField(c.Raw, cardArtist)
+	artist, _, err := cardField(c.Raw, cardArtist)
 	if err != nil {
 		return nil
 	}
 	return artist
 }
 
-// cardField is the first field with the number, nil when there is none. The runner writes each once, so the first is
-// the only one, and the URI is found at once: it has the lowest number.
-func cardField(card []byte, number protowire.Number) ([]byte, error) {
+// cardField is the first field with the number, nil when there is none, and what is behind it. The runner writes each
+// once, so the first is the only one, and the URI is found at once: it has the lowest number.
+func cardField(card []byte, number protowire.Number) (value, rest []byte, err error) {
 	for len(card) > 0 {
 		num, kind, value, rest, err := field(card)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if num == number && kind == protowire.BytesType {
-			return value, nil
+			return value, rest, nil
 		}
 		card = rest
 	}
-	return nil, nil
+	return nil, nil, nil
 }
 
 // TitleArg is the value of the cell's title_args[name]; false when it is missing or the cell is broken.
@@ -244,8 +280,23 @@ func mapEntry(entry []byte) (key, value []byte, err error) {
 	return key, value, nil
 }
 
-// field splits off the first field. value is set for length-prefixed fields.
+// field splits off the first field. value is set for length-prefixed fields. Of those nearly every one has a number
+// below 16 and less than 16 KiB, and Home asks for hundreds: they don't take the general way.
 func field(b []byte) (num protowire.Number, kind protowire.Type, value, rest []byte, err error) {
+	if len(b) > 3 && b[0] < 0x80 && b[0] >= 1<<3 && protowire.Type(b[0]&7) == protowire.BytesType {
+		size, head := int(b[1]), 2
+		if size >= 0x80 {
+			size, head = size&0x7f|int(b[2])<<7, 3
+		}
+		if b[head-1] < 0x80 && size <= len(b)-head {
+			end := head + size
+			return protowire.Number(b[0] >> 3), protowire.BytesType, b[head:end:end], b[end:], nil
+		}
+	}
+	return anyField(b)
+}
+
+func anyField(b []byte) (num protowire.Number, kind protowire.Type, value, rest []byte, err error) {
 	num, kind, n := protowire.ConsumeTag(b)
 	if n < 0 {
 		return 0, 0, nil, nil, fmt.Errorf("cell: %w", protowire.ParseError(n))

@@ -74,12 +74,12 @@ func TestJoin(t *testing.T) {
 			if err := homewire.Split(&parts, cell); err != nil {
 				t.Fatal(err)
 			}
-			if string(parts.Trigger) != s.Trigger || len(parts.Cards) != len(s.Cards) {
+			if string(parts.Trigger) != s.Trigger || parts.Len() != len(s.Cards) {
 				t.Fatalf("Split = %+v of %v", parts, s)
 			}
-			wire := &homewire.Shelf{Header: h, Meta: parts.Meta, Cards: parts.Cards}
+			wire := &homewire.Shelf{Header: h, Meta: parts.Meta, Cards: cardsOf(&parts)}
 			for i, card := range s.Cards {
-				if got := parts.Cards[i]; string(got.URI) != card.Uri || string(got.Artist()) != card.Artist {
+				if got := parts.Card(i); string(got.URI) != card.Uri || string(got.Artist()) != card.Artist {
 					t.Errorf("card %d: %q by %q, want %q by %q", i, got.URI, got.Artist(), card.Uri, card.Artist)
 				}
 				if contexts {
@@ -87,8 +87,7 @@ func TestJoin(t *testing.T) {
 				}
 			}
 			if contexts {
-				wire.ContextLen = len("context-000")
-				wire.Context = func(dst []byte, i int) []byte { return fmt.Appendf(dst, "context-%03d", i) }
+				wire.Contexts = numbered{}
 			}
 			joined = homewire.AppendToHome(joined, wire)
 
@@ -140,7 +139,7 @@ func TestSplitRefuses(t *testing.T) {
 		}
 	}
 	var p homewire.Parts
-	if err := homewire.Split(&p, nil); err != nil || len(p.Cards)+len(p.Meta) != 0 {
+	if err := homewire.Split(&p, nil); err != nil || p.Len()+len(p.Meta) != 0 {
 		t.Errorf("an empty cell: %+v, %v; want nothing and no error", p, err)
 	}
 }
@@ -162,7 +161,7 @@ func FuzzSplit(f *testing.F) {
 	f.Fuzz(func(t *testing.T, cell []byte) {
 		var p homewire.Parts
 		splitErr := homewire.Split(&p, cell)
-		for _, c := range p.Cards {
+		for _, c := range cardsOf(&p) {
 			c.Artist()
 		}
 		decoded := new(shelfpb.Shelf)
@@ -179,11 +178,11 @@ func FuzzSplit(f *testing.F) {
 			}
 			return
 		}
-		if !clean || len(p.Cards) != len(decoded.Cards) {
-			t.Fatalf("%d cards for %v", len(p.Cards), decoded)
+		if !clean || p.Len() != len(decoded.Cards) {
+			t.Fatalf("%d cards for %v", p.Len(), decoded)
 		}
 		again := new(shelfpb.Shelf)
-		joined := homewire.AppendShelf(nil, &homewire.Shelf{Meta: p.Meta, Cards: p.Cards})
+		joined := homewire.AppendShelf(nil, &homewire.Shelf{Meta: p.Meta, Cards: cardsOf(&p)})
 		if err := proto.Unmarshal(joined, again); err != nil || !proto.Equal(decoded, again) {
 			t.Fatalf("joined again: %v, %v; want %v", again, err, decoded)
 		}
@@ -242,8 +241,25 @@ func BenchmarkSplit(b *testing.B) {
 	}
 	var p homewire.Parts
 	for b.Loop() {
-		if err := homewire.Split(&p, cell); len(p.Cards) != 20 || err != nil {
-			b.Fatal(len(p.Cards), err)
+		if err := homewire.Split(&p, cell); p.Len() != 20 || err != nil {
+			b.Fatal(p.Len(), err)
 		}
 	}
+}
+
+// numbered makes tokens of the cards' positions.
+type numbered struct{}
+
+func (numbered) Len() int { return len("context-000") }
+
+func (numbered) Append(dst []byte, position int, _ uint64) []byte {
+	return fmt.Appendf(dst, "context-%03d", position)
+}
+
+func cardsOf(p *homewire.Parts) []homewire.Card {
+	var cards []homewire.Card
+	for i := range p.Len() {
+		cards = append(cards, p.Card(i))
+	}
+	return cards
 }

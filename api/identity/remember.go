@@ -2,7 +2,6 @@ package identity
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"time"
@@ -11,12 +10,13 @@ import (
 )
 
 // Remembering is a Verifier that asks another one about each token once a minute: checking a signature costs several
-// times what Home does. Only good tokens are remembered, by their hash, and never beyond their expiry; a key that the
-// issuer withdraws is therefore taken for a minute more.
+// times what Home does. Only good tokens are remembered, and never beyond their expiry; a key that the issuer
+// withdraws is therefore taken for a minute more. They are kept as they are: by a cryptographic hash of theirs, looking
+// one up would cost as much as the rest of a Home that is in memory.
 type Remembering struct {
 	verifier Verifier
 	now      func() time.Time
-	known    *otter.Cache[[sha256.Size]byte, remembered]
+	known    *otter.Cache[string, remembered]
 }
 
 type remembered struct {
@@ -24,10 +24,11 @@ type remembered struct {
 	until time.Time
 }
 
-// rememberFor bounds how long a token is good without being looked at, and maxRemembered how many are kept.
+// rememberFor bounds how long a token is good without being looked at, and maxRemembered the bytes that are kept: some
+// 100,000 tokens.
 const (
 	rememberFor   = time.Minute
-	maxRemembered = 100_000
+	maxRemembered = 96 << 20
 )
 
 // Remember puts a memory in front of v; now is nil for time.Now. Close ends it.
@@ -35,8 +36,10 @@ func Remember(v Verifier, now func() time.Time) (*Remembering, error) {
 	if now == nil {
 		now = time.Now
 	}
-	known, err := otter.New(&otter.Options[[sha256.Size]byte, remembered]{
-		MaximumSize: maxRemembered, ExpiryCalculator: otter.ExpiryWriting[[sha256.Size]byte, remembered](rememberFor),
+	known, err := otter.New(&otter.Options[string, remembered]{
+		MaximumWeight:    maxRemembered,
+		Weigher:          func(token string, _ remembered) uint32 { return uint32(len(token) + 256) },
+		ExpiryCalculator: otter.ExpiryWriting[string, remembered](rememberFor),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making memory of tokens: %w", err)
@@ -50,9 +53,8 @@ func (m *Remembering) Verify(ctx context.Context, r *http.Request) (Identity, er
 	if err != nil {
 		return Identity{}, err
 	}
-	key := sha256.Sum256([]byte(token))
 	now := m.now()
-	if known, ok := m.known.GetIfPresent(key); ok && now.Before(known.until) {
+	if known, ok := m.known.GetIfPresent(token); ok && now.Before(known.until) {
 		return known.who, nil
 	}
 	who, err := m.verifier.Verify(ctx, r)
@@ -63,7 +65,7 @@ func (m *Remembering) Verify(ctx context.Context, r *http.Request) (Identity, er
 	if who.Until.Before(until) {
 		until = who.Until
 	}
-	m.known.Set(key, remembered{who, until})
+	m.known.Set(token, remembered{who, until})
 	return who, nil
 }
 

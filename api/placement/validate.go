@@ -193,20 +193,22 @@ func ValidPlatform(name string) bool {
 
 // ValidLocale reports whether tag has the form of a BCP 47 language tag: a language in lower case, then subtags.
 func ValidLocale(tag string) bool {
-	parts := strings.Split(tag, "-")
-	if n := len(parts[0]); n < 2 || n > 3 || len(tag) > 35 {
+	language, _, _ := strings.Cut(tag, "-")
+	if n := len(language); n < 2 || n > 3 || len(tag) > 35 {
 		return false
 	}
-	for i, part := range parts {
+	first := true
+	for part := range strings.SplitSeq(tag, "-") {
 		if len(part) == 0 || len(part) > 8 {
 			return false
 		}
 		for _, c := range part {
 			lower, other := 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
-			if !lower && (i == 0 || !other) {
+			if !lower && (first || !other) {
 				return false
 			}
 		}
+		first = false
 	}
 	return true
 }

@@ -120,6 +120,11 @@ func (c *Cache) Read(ctx context.Context, key store.Key, versions int) (store.Ro
 	}
 }
 
+// View is store.View of the store: what Read does not keep need not be copied.
+func (c *Cache) View(ctx context.Context, key store.Key, versions int, see func(store.Row)) error {
+	return store.View(ctx, c.store, key, versions, see)
+}
+
 // Peek is the row when Read(ctx, key, 1) would find it in memory.
 func (c *Cache) Peek(key store.Key) (row store.Row, ok bool) {
 	kept, ok := c.peek(key)

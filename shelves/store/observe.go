@@ -87,6 +87,20 @@ func (o *observed) Read(ctx context.Context, key Key, versions int) (Row, error)
 	return row, err
 }
 
+// View times the store and not see.
+func (o *observed) View(ctx context.Context, key Key, versions int, see func(Row)) error {
+	start, seen := time.Now(), false
+	err := View(ctx, o.Store, key, versions, func(row Row) {
+		o.count("read", start, nil)
+		seen = true
+		see(row)
+	})
+	if !seen {
+		o.count("read", start, err)
+	}
+	return err
+}
+
 func (o *observed) Delete(ctx context.Context, key Key, at time.Time) error {
 	start := time.Now()
 	err := o.Store.Delete(ctx, key, at)

@@ -32,7 +32,9 @@ func UserKey(user string) (Key, error) {
 		return "", fmt.Errorf("row key: user: want 1–64 of A–Z a–z 0–9 . _ -")
 	}
 	sum := sha256.Sum256([]byte(user))
-	return Key("u#" + hex.EncodeToString(sum[:2]) + "#" + user), nil
+	var scratch [80]byte
+	b := append(hex.AppendEncode(append(scratch[:0], "u#"...), sum[:2]), '#')
+	return Key(append(b, user...)), nil
 }
 
 // MarketKey is m#<market>, the row of what belongs to nobody, such as trending.
@@ -75,4 +77,28 @@ type Store interface {
 	Delete(ctx context.Context, key Key, at time.Time) error
 	// Close waits for the calls under way and releases the store; calls after it fail with ErrClosed.
 	Close() error
+}
+
+// Reader is the part of a Store that View needs.
+type Reader interface {
+	Read(ctx context.Context, key Key, versions int) (Row, error)
+}
+
+// Viewer is a Reader that can show a row where it is, without a copy.
+type Viewer interface {
+	// View calls see once with what Read returns, or fails as Read does. The row, and whatever it leads to, is gone when
+	// see returns, which should therefore be soon.
+	View(ctx context.Context, key Key, versions int, see func(Row)) error
+}
+
+// View is r's own View where it has one, else a Read.
+func View(ctx context.Context, r Reader, key Key, versions int, see func(Row)) error {
+	if v, ok := r.(Viewer); ok {
+		return v.View(ctx, key, versions, see)
+	}
+	row, err := r.Read(ctx, key, versions)
+	if err == nil {
+		see(row)
+	}
+	return err
 }

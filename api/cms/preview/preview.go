@@ -42,7 +42,7 @@ func New(rows Rows, shelves []*shelf.Shelf) check.Previewer {
 			return nil, err
 		}
 		arranged := config.Arrange(source, home.Viewer{User: v.User, Market: v.Market, Locale: v.Locale, Platform: v.Platform, Now: v.At}, home.Page{})
-		wire, err := home.Render{User: v.User}.Append(nil, arranged)
+		wire, err := home.Render{}.Append(nil, arranged)
 		if err != nil {
 			return nil, fmt.Errorf("preview: encoding Home: %w", err)
 		}

@@ -176,31 +176,53 @@ func commit(batch *pebble.Batch, sync *pebble.WriteOptions) error {
 }
 
 // Read looks the row up. It observes a ctx that has ended, but does not give up a read of the disk half way.
-func (s *Store) Read(ctx context.Context, key store.Key, versions int) (store.Row, error) {
-	row, err := s.read(ctx, key, versions)
-	if err != nil {
-		return store.Row{}, fmt.Errorf("reading row: %w", err)
-	}
-	return row, nil
+func (s *Store) Read(ctx context.Context, key store.Key, versions int) (row store.Row, err error) {
+	err = s.get(ctx, key, versions, func(encoded []byte) (err error) {
+		row, err = decodeRow(encoded, versions)
+		return err
+	})
+	return row, err
 }
 
-func (s *Store) read(ctx context.Context, key store.Key, versions int) (row store.Row, err error) {
-	if err := store.CheckRead(key, versions); err != nil {
-		return row, err
+// View is Read without the copy: the row is the engine's memory. Close waits until see has returned.
+func (s *Store) View(ctx context.Context, key store.Key, versions int, see func(store.Row)) error {
+	var row store.Row
+	found := false
+	err := s.get(ctx, key, versions, func(encoded []byte) (err error) {
+		if row, err = viewRow(encoded, versions); err == nil {
+			found = true
+			see(row)
+		}
+		return err
+	})
+	if err == nil && !found {
+		see(row)
 	}
-	if err := s.begin(ctx); err != nil {
-		return row, err
+	return err
+}
+
+// get calls use with the encoded row, if there is one, which is the engine's until use returns.
+func (s *Store) get(ctx context.Context, key store.Key, versions int, use func([]byte) error) error {
+	err := store.CheckRead(key, versions)
+	if err == nil {
+		err = s.begin(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("reading row: %w", err)
 	}
 	defer s.open.RUnlock()
 	encoded, value, err := s.db.Get([]byte(key))
 	if errors.Is(err, pebble.ErrNotFound) {
-		return row, nil
+		return nil
+	}
+	if err == nil {
+		defer func() { _ = value.Close() }() // gives memory back, and can't fail
+		err = use(encoded)
 	}
 	if err != nil {
-		return row, err
+		return fmt.Errorf("reading row: %w", err)
 	}
-	row, err = decodeRow(encoded, versions)
-	return row, errors.Join(err, value.Close())
+	return nil
 }
 
 // Close waits for the calls under way and closes the store. Calls after it return store.ErrClosed.

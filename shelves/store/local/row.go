@@ -168,6 +168,22 @@ func (g *generations) admit(shelf []byte, most int) bool {
 // decodeRow copies the newest versions of each shelf out of an encoded row. All names share one string and all
 // data one array, so a Home of any size costs three allocations.
 func decodeRow(encoded []byte, versions int) (store.Row, error) {
+	row, err := viewRow(encoded, versions)
+	size := 0
+	for i := range row.Cells {
+		size += len(row.Cells[i].Data)
+	}
+	data := make([]byte, 0, size)
+	for i := range row.Cells {
+		c := &row.Cells[i]
+		data = append(data, c.Data...)
+		c.Data = data[len(data)-len(c.Data) : len(data) : len(data)]
+	}
+	return row, err
+}
+
+// viewRow is decodeRow but for the cells' data, which stays where it is.
+func viewRow(encoded []byte, versions int) (store.Row, error) {
 	r, err := readRow(encoded)
 	if err != nil {
 		return store.Row{}, err
@@ -176,26 +192,21 @@ func decodeRow(encoded []byte, versions int) (store.Row, error) {
 	if r.tombstone > 0 {
 		row.DeletedAt = time.UnixMilli(int64(r.tombstone - 1)).UTC()
 	}
-	var cells, names, bytes int
+	var cells, names int
 	err = r.newest(versions, func(c cellView) {
 		cells++
 		names += len(c.shelf)
-		bytes += len(c.data)
 	})
 	if err != nil || cells == 0 {
 		return row, err
 	}
 	row.Cells = make([]store.Cell, 0, cells)
-	data := make([]byte, 0, bytes)
 	var shelves strings.Builder
 	shelves.Grow(names)
 	_ = r.newest(versions, func(c cellView) { // the first walk has found every error
 		shelves.Write(c.shelf)
-		data = append(data, c.data...)
 		row.Cells = append(row.Cells, store.Cell{
-			Shelf: shelves.String()[shelves.Len()-len(c.shelf):],
-			AsOf:  time.UnixMilli(int64(c.asOf)).UTC(),
-			Data:  data[len(data)-len(c.data) : len(data) : len(data)],
+			Shelf: shelves.String()[shelves.Len()-len(c.shelf):], AsOf: time.UnixMilli(int64(c.asOf)).UTC(), Data: c.data,
 		})
 	})
 	return row, nil

@@ -111,6 +111,16 @@ func (h *handle) read(key store.Key, versions int) store.Row {
 	if err != nil {
 		h.t.Fatalf("reading %s: %v", key, err)
 	}
+	seen := 0
+	err = store.View(ctx, h.s, key, versions, func(viewed store.Row) {
+		seen++
+		if diff := cmp.Diff(row, viewed, equal); diff != "" {
+			h.t.Fatalf("viewing %s, %d versions (-read +viewed):\n%s", key, versions, diff)
+		}
+	})
+	if err != nil || seen != 1 {
+		h.t.Fatalf("viewing %s: %v, seen %d times", key, err, seen)
+	}
 	return row
 }
 
