@@ -45,7 +45,7 @@ type Hedge struct {
 	saved  float64 // hedges
 	recent [window]time.Duration
 	reads  int
-	late   time.Duration // the 95th percentile of recent; 0: too few
+	late   time.Duration // just above the 95th percentile of recent; 0: too few
 }
 
 // A read is late when it takes longer than 95% of the last window reads did; that is looked up every so many reads.
@@ -178,5 +178,5 @@ func (h *Hedge) end(a attempt, hedged bool, took time.Duration) {
 	}
 	sorted := slices.Clone(h.recent[:min(h.reads, window)])
 	slices.Sort(sorted)
-	h.late = sorted[len(sorted)*rank/100]
+	h.late = sorted[len(sorted)*rank/100] + 1
 }

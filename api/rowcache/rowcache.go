@@ -4,6 +4,7 @@ package rowcache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"strings"
@@ -46,7 +47,19 @@ type Cache struct {
 	seed    maphash.Seed
 	// writes counts the writes to the keys of a slot, so that a read from before one is not kept after it.
 	writes [256]atomic.Uint64
+	// failures counts the reads that have failed since the last that has not, and probing is whether one is under way
+	// that finds out whether the store is back.
+	failures atomic.Int32
+	probing  atomic.Bool
 }
+
+// ErrAway says that the store has failed so often that nobody waits for it. One read at a time finds out when it is
+// back.
+var ErrAway = errors.New("row store is away")
+
+// tolerated is how many reads in a row may fail until the store counts as away: enough that a store which fails one in
+// ten seldom does, few enough that one which hangs holds up hardly anybody.
+const tolerated = 5
 
 type entry struct {
 	row store.Row
@@ -95,7 +108,7 @@ func weigh(key store.Key, e entry) uint32 {
 }
 
 // Read is store.Store's, but that the row is shared: nobody may change it. When the store fails, the row is the one
-// last seen, if any, and comes with the store's error. More than one version, and rows of markets, are not kept.
+// last seen, if any, and comes with the store's error, or at once with ErrAway while it fails all the time. More than one version, and rows of markets, are not kept.
 func (c *Cache) Read(ctx context.Context, key store.Key, versions int) (store.Row, error) {
 	if versions != 1 || !strings.HasPrefix(string(key), "u#") {
 		return c.store.Read(ctx, key, versions)
@@ -104,11 +117,21 @@ func (c *Cache) Read(ctx context.Context, key store.Key, versions int) (store.Ro
 	if young {
 		return kept.row, nil
 	}
+	away := c.failures.Load() >= tolerated
+	if away && !c.probing.CompareAndSwap(false, true) {
+		return kept.row, fmt.Errorf("reading row: %w", ErrAway)
+	}
 	flight := c.flights.DoChan(string(key), func() (any, error) {
+		if away {
+			defer c.probing.Store(false)
+		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.options.Timeout)
 		defer cancel()
 		return c.load(ctx, key)
 	})
+	if away { // nor does this one wait
+		return kept.row, fmt.Errorf("reading row: %w", ErrAway)
+	}
 	select {
 	case done := <-flight:
 		if done.Err != nil {
@@ -145,8 +168,10 @@ func (c *Cache) load(ctx context.Context, key store.Key) (row store.Row, err err
 	writes := c.slot(key)
 	before, at := writes.Load(), c.options.Now()
 	if row, err = c.store.Read(ctx, key, 1); err != nil {
+		c.failures.Add(1)
 		return row, err
 	}
+	c.failures.Store(0)
 	c.rows.Compute(key, func(old entry, found bool) (entry, otter.ComputeOp) {
 		if writes.Load() != before || found && old.at.After(at) {
 			return old, otter.CancelOp

@@ -214,3 +214,47 @@ func TestWhatIsNotKept(t *testing.T) {
 		t.Errorf("%d reads, want 4", s.reads)
 	}
 }
+
+// TestAway holds that nobody waits for a store that hangs once that is known, and that everybody has their own row
+// again soon after it is back.
+func TestAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &rows{row: store.Row{Cells: []store.Cell{cell("seen")}}}
+		c, key := newCache(t, s, rowcache.Options{Age: time.Millisecond})
+		if got := data(t, c, key); got != "seen" {
+			t.Fatal(got)
+		}
+		s.set(func(s *rows) { s.gate = make(chan struct{}) })
+		const timeout = 300 * time.Millisecond
+		waited := 0
+		for range 50 {
+			time.Sleep(20 * time.Millisecond)
+			began := time.Now()
+			row, err := c.Read(t.Context(), key, 1)
+			if err == nil || len(row.Cells) != 1 {
+				t.Fatalf("%v, %v: want the row last seen and an error", row, err)
+			}
+			if took := time.Since(began); took == timeout {
+				waited++
+			} else if took > 0 || !errors.Is(err, rowcache.ErrAway) {
+				t.Fatalf("%v after %v", err, took)
+			}
+		}
+		if waited != 5 {
+			t.Errorf("%d reads waited for a store that hangs, want 5", waited)
+		}
+		s.set(func(s *rows) {
+			if s.reads > 1+5+50*20/300+1 {
+				t.Errorf("a store that hangs was asked %d times", s.reads)
+			}
+			close(s.gate)
+			s.gate, s.row = nil, store.Row{Cells: []store.Cell{cell("new")}}
+		})
+		time.Sleep(timeout)
+		_, _ = c.Read(t.Context(), key, 1) // finds out
+		synctest.Wait()
+		if got := data(t, c, key); got != "new" {
+			t.Errorf("when the store is back: %q", got)
+		}
+	})
+}

@@ -13,6 +13,7 @@ import (
 	"homefeed/api"
 	"homefeed/api/cardtoken"
 	"homefeed/api/edge"
+	"homefeed/api/hedge"
 	"homefeed/api/homegrpc"
 	"homefeed/api/identity"
 	"homefeed/api/identity/oidc"
@@ -117,7 +118,11 @@ func (c *apiConfig) start(ctx context.Context, r *role) error {
 	if err != nil {
 		return err
 	}
-	cached, err := rowcache.New(store.Observe(rows, r.reg), rowcache.Options{})
+	hedged, err := hedge.New(store.Observe(rows, r.reg), hedge.Options{Registerer: r.reg})
+	if err != nil {
+		return err
+	}
+	cached, err := rowcache.New(hedged, rowcache.Options{})
 	if err != nil {
 		return err
 	}
