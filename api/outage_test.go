@@ -25,7 +25,7 @@ func outages() map[string]outage {
 	return map[string]outage{
 		"down":  func(context.Context) error { return away },
 		"hangs": func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
-		"fails one in ten": func(context.Context) error {
+		"fails-one-in-ten": func(context.Context) error {
 			if calls.Add(1)%10 == 0 {
 				return away
 			}
@@ -64,10 +64,10 @@ func TestOutages(t *testing.T) {
 	}{
 		{"store", "down", statuses{lastGood: each}, statuses{byDefault: each}},
 		{"store", "hangs", statuses{lastGood: each}, statuses{byDefault: each}},
-		{"store", "fails one in ten", statuses{fresh: each - 2, lastGood: 2}, statuses{demand: each - 2, byDefault: 2}},
+		{"store", "fails-one-in-ten", statuses{fresh: each - 2, lastGood: 2}, statuses{demand: each - 2, byDefault: 2}},
 		{"services", "down", statuses{fresh: each}, statuses{byDefault: each}},
 		{"services", "hangs", statuses{fresh: each}, statuses{byDefault: each}},
-		{"services", "fails one in ten", statuses{fresh: each}, statuses{demand: each - 2, byDefault: 2}},
+		{"services", "fails-one-in-ten", statuses{fresh: each}, statuses{demand: each - 2, byDefault: 2}},
 	} {
 		t.Run(c.what+" "+c.how, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
