@@ -52,6 +52,7 @@ func (a *API) remembered(ctx context.Context, cfg *home.Config, key answerKey, n
 // firstPage reads what Home shows and makes it.
 func (a *API) firstPage(ctx context.Context, ws *workspace, cfg *home.Config, key answerKey, now time.Time) (out *answer, degraded bool, err error) {
 	err = a.source(ctx, cfg, key.user, key.query.market, func(src *reading) error {
+		degraded = src.degraded
 		var made stamp
 		keep := !src.Made && !src.Stale
 		if keep {
@@ -59,7 +60,6 @@ func (a *API) firstPage(ctx context.Context, ws *workspace, cfg *home.Config, ke
 				return nil
 			}
 		}
-		degraded = src.degraded
 		viewer := viewerOf(key.user, key.query, now)
 		var err error
 		out, err = a.encode(ws, key.form, func(ws *workspace, broken map[string]bool) ([]byte, *home.Home, error) {

@@ -113,7 +113,9 @@ func (c *apiConfig) start(ctx context.Context, r *role) error {
 		return err
 	}
 	r.health.Add("row store", once(readable(rows, key)))
-	r.health.Add("event topics", once(func(ctx context.Context) error { return events.CheckTopics(ctx, append(event.Topics(), event.FeedbackTopic)...) }))
+	r.health.Add("event topics", once(func(ctx context.Context) error {
+		return events.CheckTopics(ctx, append(event.Topics(), event.FeedbackTopic)...)
+	}))
 	secret, err := readSecret(c.SecretFile)
 	if err != nil {
 		return err
