@@ -1,4 +1,5 @@
-// A dialog that is made for one question and gone after it. The browser's own <dialog> keeps the focus and Escape.
+// A dialog that is made for one question and gone after it. The browser's own <dialog> keeps the focus and Escape; the
+// focus begins where something is to be written, else on the button that goes on.
 
 import { make, set } from '../look/dom.js';
 
@@ -34,7 +35,11 @@ export function ask(title, content, buttons, { act, wide = false } = {}) {
       resolve('');
     });
     dialog.end = end;
+    const main = () => row.findLast((b) => !b.disabled);
+    dialog.addEventListener('keydown', (e) => { // as in any form
+      if (e.key === 'Enter' && e.target.matches('input[type="text"]')) main()?.click();
+    });
     dialog.showModal();
-    (row.findLast((b) => !b.disabled) ?? dialog).focus();
+    (dialog.querySelector('input[type="text"]') ?? main() ?? dialog).focus();
   });
 }

@@ -24,7 +24,7 @@ export function findingsList(findings, document, go) {
     const place = go && shelf ? make('button', { type: 'button', className: 'link', textContent: where }) : make('b', { textContent: where });
     place.addEventListener('click', () => go?.(f));
     const share = f.sampled ? set(make('meter', { min: 0, max: f.sampled, value: f.listeners ?? 0 }), { 'aria-hidden': 'true' }) : null;
-    return make('li', { className: kind }, make('span', { className: `tag ${kind}`, textContent: kind === 'error' ? 'To mend' : 'To look at' }), make('span', {}, place, ' ', text), share);
+    return make('li', { className: kind }, make('span', { className: `tag ${kind}`, textContent: kind === 'error' ? 'To mend' : 'To look at' }), make('span', {}, place, ': ', text), share);
   }));
 }
 
