@@ -59,6 +59,8 @@ func NewLeases(subs []bus.Subscription, extend time.Duration, limits Limits, now
 	l.room = sync.NewCond(&l.mu)
 	for i := range subs {
 		l.leases[i] = map[string]struct{}{}
+	}
+	for i := range subs {
 		l.done.Go(func() { l.pullLoop(ctx, i) })
 	}
 	if extend > 0 {
