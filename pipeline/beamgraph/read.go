@@ -116,9 +116,6 @@ func (f *readFn) ProcessElement(ctx context.Context, we *sdf.ManualWatermarkEsti
 		return f.away(ctx, err)
 	}
 	mark := we.CurrentWatermark()
-	if batch.Idle && f.mayFollow(mark, now) {
-		mark = later(mark, now)
-	}
 	for _, m := range batch.Messages {
 		// Phones' clocks run ahead, and one of them must not make everybody's refreshes due.
 		at := earlier(m.Time, now)
@@ -127,6 +124,9 @@ func (f *readFn) ProcessElement(ctx context.Context, we *sdf.ManualWatermarkEsti
 	}
 	if len(batch.Messages) > 0 {
 		f.lastBatch().Store(now.UnixMilli())
+	}
+	if batch.Idle && f.mayFollow(mark, now) {
+		mark = later(mark, now)
 	}
 	we.UpdateWatermark(mark)
 	return sdf.ResumeProcessingIn(f.Options.Pause), nil

@@ -79,10 +79,10 @@ func readWaiting(ctx context.Context, log bus.Log, most int, within time.Duratio
 			return Batch{}, fmt.Errorf("reading the log: %w", err)
 		}
 		if err != nil {
-			break // hand on what is there; the next Pull meets the error again
+			return Batch{Messages: messages}, nil // hand on what is there; the next Pull meets the error again
 		}
 	}
-	return Batch{Messages: messages}, nil
+	return Batch{Messages: messages, Idle: waiting == 0}, nil
 }
 
 func (l *Log) hold(messages []Message) {

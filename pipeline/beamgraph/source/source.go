@@ -28,7 +28,8 @@ type Receipt struct {
 // Batch is the answer to a Pull.
 type Batch struct {
 	Messages []Message
-	// Idle says that when Pull was called nothing was waiting to be read, so event time may follow the clock.
+	// Idle says that everything that had been published when Pull was called has been handed out, so event time may
+	// follow the clock.
 	Idle bool
 }
 
