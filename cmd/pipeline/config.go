@@ -31,6 +31,7 @@ type Config struct {
 	Admin         string        // health and metrics
 	Cooldown      time.Duration // of the refresh policy
 	Pause         time.Duration // between two looks at the source
+	Buckets       int           // of listeners, on Prism
 	Job           string        // name of the job, and of the place in the log
 	DryRun        bool          // print the job and do not submit it
 }
@@ -52,6 +53,7 @@ func parse(args []string, out io.Writer) (Config, error) {
 	fs.StringVar(&c.Admin, "admin", "127.0.0.1:9090", "`address` of health and metrics, on prism")
 	fs.DurationVar(&c.Cooldown, "cooldown", 0, "least event time between two refreshes of a listener")
 	fs.DurationVar(&c.Pause, "pause", 0, "after how long the source looks again; 0 means 50 ms")
+	fs.IntVar(&c.Buckets, "buckets", 8, "over how many keys of the runner's state listeners are spread, on prism")
 	fs.StringVar(&c.Job, "job", "pipeline", "`name` of the job, and of its place in the log")
 	if err := fs.Parse(args); err != nil {
 		return c, err
@@ -84,6 +86,8 @@ func (c *Config) validate(rest []string) error {
 		return errors.New("-songsplayed: want the service's address")
 	case c.Job == "":
 		return errors.New("-job: want a name")
+	case c.Buckets < 0:
+		return fmt.Errorf("-buckets %d: want 0, each listener a key, or more", c.Buckets)
 	}
 	if isNATS {
 		if _, _, err := net.SplitHostPort(nats); err != nil {
@@ -122,9 +126,19 @@ func (c *Config) graph() (beamgraph.Config, error) {
 		Endpoints: beamgraph.Endpoints{Job: c.Job, SongsPlayed: c.SongsPlayed, Plaintext: c.Plaintext},
 		Rules:     rules,
 		Trends:    trends.Config{},
+		Buckets:   c.buckets(),
 		Read:      beamgraph.ReadOptions{Pause: c.Pause},
 		Recent:    c.project() == "",
 	}, nil
+}
+
+// buckets puts listeners together where the state is in this process, and keeps them apart for runners that spread
+// keys over machines.
+func (c *Config) buckets() int {
+	if c.Runner != "prism" {
+		return 0
+	}
+	return c.Buckets
 }
 
 // subscription is the name of a topic's subscription.

@@ -2,11 +2,14 @@ package beamgraph
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+	"github.com/cespare/xxhash/v2"
 
 	"homefeed/pipeline"
 	"homefeed/pipeline/beamgraph/source"
@@ -24,22 +27,24 @@ func init() {
 
 // Admitted is what Admit makes of messages.
 type Admitted struct {
-	Packs beam.PCollection // KV<listener, events packed>: for Decide
+	Packs beam.PCollection // KV<key, events packed by listener>: for Decide
 	Plays beam.PCollection // KV<market, tally of plays>: for Trend
 	Dead  beam.PCollection // Outcome: dead letters, for Publish
 }
 
 // Admit decodes messages, makes dead letters of those that are bad, records the events with the songs-played
-// service, and only then passes them on, packed. All of it happens at the end of a bundle, in one call. Plays are
-// tallied by the panes of c; nil: they are not.
-func Admit(s beam.Scope, e Endpoints, c *trends.Config, messages beam.PCollection) Admitted {
+// service, and only then passes them on, packed for the keys of Decide: so many buckets of listeners; 0: each listener
+// is a key. All of it happens at the end of a bundle, in one call. Plays are tallied by the panes of c; nil: they are
+// not.
+func Admit(s beam.Scope, e Endpoints, buckets int, c *trends.Config, messages beam.PCollection) Admitted {
 	s = s.Scope("Admit")
-	packs, plays, dead := beam.ParDo3(s, &admitFn{Endpoints: e, Trends: c}, messages)
+	packs, plays, dead := beam.ParDo3(s, &admitFn{Endpoints: e, Buckets: buckets, Trends: c}, messages)
 	return Admitted{Packs: packs, Plays: plays, Dead: dead}
 }
 
 type admitFn struct {
 	Endpoints Endpoints
+	Buckets   int
 	Trends    *trends.Config
 
 	wired
@@ -67,12 +72,19 @@ func (f *admitFn) ProcessElement(_ context.Context, m source.Message, _ func(bea
 }
 
 func (f *admitFn) FinishBundle(ctx context.Context, packs func(beam.EventTime, string, []byte), plays func(beam.EventTime, string, []byte), dead func(Outcome)) error {
-	if len(f.batch) == 0 {
-		return nil
-	}
 	if f.conns == nil {
 		return errNotSetUp
 	}
+	if len(f.batch) > 0 {
+		if err := f.admit(ctx, packs, plays, dead); err != nil {
+			return err
+		}
+	}
+	f.conns.declare()
+	return nil
+}
+
+func (f *admitFn) admit(ctx context.Context, packs func(beam.EventTime, string, []byte), plays func(beam.EventTime, string, []byte), dead func(Outcome)) error {
 	now := f.conns.now()
 	a := admission{dead: Outcome{Topic: event.DeadLetterTopic}}
 	if err := a.decode(f.batch, now); err != nil {
@@ -85,7 +97,10 @@ func (f *admitFn) FinishBundle(ctx context.Context, packs func(beam.EventTime, s
 	f.recordingMillis.Update(ctx, f.conns.now().Sub(began).Milliseconds())
 	f.recorded.Inc(ctx, int64(len(a.events)))
 	f.lost.Inc(ctx, int64(len(a.dead.Messages)))
-	a.pack(now, packs)
+	a.pack(f.Buckets, now, func(first time.Time, key string, pack []byte) {
+		f.conns.packed(key, first.UnixMilli())
+		packs(beam.EventTime(first.UnixMilli()), key, pack)
+	})
 	if f.Trends != nil {
 		tally(a.events, f.Trends.WithDefaults(), f.conns, plays)
 	}
@@ -156,26 +171,44 @@ func (a *admission) record(ctx context.Context, c *Connections) error {
 	return nil
 }
 
-// pack makes one element a listener, at the time of its first event, so that the watermark waits for all of it.
-func (a *admission) pack(now time.Time, emit func(beam.EventTime, string, []byte)) {
+// pack makes one element a key, at the time of its first event, so that the watermark waits for all of it.
+func (a *admission) pack(buckets int, now time.Time, emit func(first time.Time, key string, pack []byte)) {
 	type pack struct {
-		first time.Time
-		data  []byte
+		first     time.Time
+		listeners []string // in the order of their first events
 	}
-	packs := map[string]*pack{}
+	packs, listeners := map[string]*pack{}, map[string][]byte{}
 	var order []string
 	for i := range a.events {
 		e := &a.events[i]
-		p := packs[e.User]
+		key := keyOf(e.User, buckets)
+		p := packs[key]
 		if p == nil {
 			p = &pack{first: e.Time}
-			packs[e.User] = p
-			order = append(order, e.User)
+			packs[key] = p
+			order = append(order, key)
 		}
 		p.first = earlier(p.first, e.Time)
-		p.data = appendPacked(p.data, packed{id: e.ID, kind: e.Kind, at: e.Time.UnixMilli(), receipt: a.messages[i].Receipt})
+		events, known := listeners[e.User]
+		if !known {
+			p.listeners = append(p.listeners, e.User)
+		}
+		listeners[e.User] = appendPacked(events, packed{id: e.ID, kind: e.Kind, at: e.Time.UnixMilli(), receipt: a.messages[i].Receipt})
 	}
-	for _, user := range order {
-		emit(beam.EventTime(earlier(packs[user].first, now).UnixMilli()), user, packs[user].data)
+	for _, key := range order {
+		first := earlier(packs[key].first, now)
+		b := binary.AppendVarint(nil, first.UnixMilli())
+		for _, user := range packs[key].listeners {
+			b = appendPack(b, user, listeners[user])
+		}
+		emit(first, key, b)
 	}
+}
+
+// keyOf is the key under which a listener's state lies.
+func keyOf(user string, buckets int) string {
+	if buckets == 0 {
+		return user
+	}
+	return strconv.FormatUint(xxhash.Sum64String(user)%uint64(buckets), 10)
 }

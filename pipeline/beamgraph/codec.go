@@ -174,9 +174,30 @@ func appendPacked(b []byte, p packed) []byte {
 	return appendBytes(b, p.receipt.Handle)
 }
 
-// unpack calls take for each event of a pack, in order.
-func unpack(pack []byte, user string, take func(event.Event, source.Receipt)) error {
+// appendPack adds a listener's packed events to the pack of a key, which begins with the time of the first of all.
+func appendPack(b []byte, user string, events []byte) []byte {
+	return appendBytes(appendBytes(b, user), events)
+}
+
+// unpack calls take for each listener of a pack with their events, to be read by unpackEvents.
+func unpack(pack []byte, take func(user string, events []byte) error) (first int64, err error) {
 	f := &fields{b: pack}
+	first = f.varint()
+	for len(f.b) > 0 {
+		user, events := f.string(), f.bytes()
+		if f.err != nil {
+			break
+		}
+		if err := take(user, events); err != nil {
+			return 0, err
+		}
+	}
+	return first, f.end("pack of a key's events")
+}
+
+// unpackEvents calls take for each event of a listener, in order.
+func unpackEvents(events []byte, user string, take func(event.Event, source.Receipt)) error {
+	f := &fields{b: events}
 	for len(f.b) > 0 {
 		e := event.Event{User: user, ID: f.string()}
 		if len(f.b) > 0 {
@@ -191,52 +212,6 @@ func unpack(pack []byte, user string, take func(event.Event, source.Receipt)) er
 		take(e, r)
 	}
 	return f.end("pack of a listener's events")
-}
-
-// cell is a listener's state between bundles.
-type cell struct {
-	version  uint64           // rises with every writing
-	armed    int64            // ms; the timer that is set, 0: none
-	receipts []source.Receipt // of events that are not served
-	policy   []byte           // refreshpolicy's own encoding
-}
-
-const cellFormat = 1
-
-func (c *cell) encode() []byte {
-	b := []byte{cellFormat}
-	b = binary.AppendUvarint(b, c.version)
-	b = binary.AppendVarint(b, c.armed)
-	b = appendReceipts(b, c.receipts)
-	return append(b, c.policy...)
-}
-
-func decodeCell(b []byte) (cell, error) {
-	if len(b) == 0 || b[0] != cellFormat {
-		return cell{}, fmt.Errorf("state cell of %d bytes: want format %d", len(b), cellFormat)
-	}
-	f := &fields{b: b[1:]}
-	c := cell{version: f.uvarint(), armed: f.varint(), receipts: f.receipts()}
-	if f.err != nil {
-		return cell{}, fmt.Errorf("state cell: %w", f.err)
-	}
-	c.policy = f.b
-	return c, nil
-}
-
-// newestCell is the cell written last of those that lie in the bag, in whatever order. None: the empty cell.
-func newestCell(bag [][]byte) (cell, error) {
-	var newest cell
-	for _, b := range bag {
-		c, err := decodeCell(b)
-		if err != nil {
-			return cell{}, err
-		}
-		if c.version > newest.version {
-			newest = c
-		}
-	}
-	return newest, nil
 }
 
 // Outcome is what one bundle has decided: messages to publish on a topic, and the receipts to acknowledge once

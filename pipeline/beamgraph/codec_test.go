@@ -1,6 +1,8 @@
 package beamgraph
 
 import (
+	"encoding/binary"
+	"strconv"
 	"testing"
 	"time"
 
@@ -36,7 +38,7 @@ func same(t *rapid.T, what string, want, got any, err error) {
 	if err != nil {
 		t.Fatalf("%s: %v", what, err)
 	}
-	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmp.AllowUnexported(cell{})); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 		t.Fatalf("%s changed on the way (-want +got):\n%s", what, diff)
 	}
 }
@@ -61,10 +63,6 @@ func TestCodersKeepEverything(t *testing.T) {
 		outcome, err := decodeOutcome(encodeOutcome(o))
 		same(t, "outcome", o, outcome, err)
 
-		c := cell{version: rapid.Uint64().Draw(t, "version"), armed: rapid.Int64().Draw(t, "armed"), receipts: o.Receipts, policy: m.Data}
-		decoded, err := decodeCell(c.encode())
-		same(t, "cell", c, decoded, err)
-
 		ref := trigger.Ref{ID: texts.Draw(t, "id"), Time: times.Draw(t, "time")}
 		tally := trends.Tally{Count: rapid.Int64().Draw(t, "count"), First: ref, Last: ref,
 			Plays: rapid.MapOfN(texts, rapid.Int64(), 0, 3).Draw(t, "plays")}
@@ -75,50 +73,35 @@ func TestCodersKeepEverything(t *testing.T) {
 
 func TestPackKeepsEventsInOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var pack []byte
-		var want, got []packed
-		for range rapid.IntRange(0, 5).Draw(t, "events") {
-			p := packed{texts.Draw(t, "id"), event.Kind(rapid.Byte().Draw(t, "kind")), rapid.Int64Range(0, 1e15).Draw(t, "at"),
-				source.Receipt{Pos: rapid.Uint64().Draw(t, "pos"), Handle: texts.Draw(t, "handle")}}
-			want, pack = append(want, p), appendPacked(pack, p)
-		}
-		err := unpack(pack, "ann", func(e event.Event, r source.Receipt) {
-			if e.User != "ann" {
-				t.Fatalf("user %q, want ann", e.User)
+		pack := binary.AppendVarint(nil, -7)
+		want, got := map[string][]packed{}, map[string][]packed{}
+		for user := range rapid.IntRange(0, 3).Draw(t, "listeners") {
+			var events []byte
+			for range rapid.IntRange(1, 5).Draw(t, "events") {
+				p := packed{texts.Draw(t, "id"), event.Kind(rapid.Byte().Draw(t, "kind")), rapid.Int64Range(0, 1e15).Draw(t, "at"),
+					source.Receipt{Pos: rapid.Uint64().Draw(t, "pos"), Handle: texts.Draw(t, "handle")}}
+				want[strconv.Itoa(user)] = append(want[strconv.Itoa(user)], p)
+				events = appendPacked(events, p)
 			}
-			got = append(got, packed{e.ID, e.Kind, e.Time.UnixMilli(), r})
+			pack = appendPack(pack, strconv.Itoa(user), events)
+		}
+		first, err := unpack(pack, func(user string, events []byte) error {
+			return unpackEvents(events, user, func(e event.Event, r source.Receipt) {
+				got[e.User] = append(got[e.User], packed{e.ID, e.Kind, e.Time.UnixMilli(), r})
+			})
 		})
-		if diff := cmp.Diff(want, got, cmp.AllowUnexported(packed{})); err != nil || diff != "" {
-			t.Fatalf("%v (-want +got):\n%s", err, diff)
+		if diff := cmp.Diff(want, got, cmp.AllowUnexported(packed{})); err != nil || diff != "" || first != -7 {
+			t.Fatalf("first %d, want -7; %v (-want +got):\n%s", first, err, diff)
 		}
 	})
 }
 
-func TestNewestCellOfABag(t *testing.T) {
-	var bag [][]byte
-	for _, version := range []uint64{2, 5, 3} {
-		c := cell{version: version, armed: int64(version)}
-		bag = append(bag, c.encode())
-	}
-	if c, err := newestCell(bag); err != nil || c.version != 5 || c.armed != 5 {
-		t.Errorf("got %+v, %v; want the cell of version 5", c, err)
-	}
-	if c, err := newestCell(nil); err != nil || c.version != 0 {
-		t.Errorf("of an empty bag: %+v, %v", c, err)
-	}
-	if _, err := newestCell([][]byte{{}}); err == nil {
-		t.Error("an empty cell was accepted")
-	}
-}
-
 // FuzzDecode: whatever the bytes, no decoder panics or takes much memory, and what one accepts it writes again.
 func FuzzDecode(f *testing.F) {
-	c := cell{version: 1, armed: 2, receipts: []source.Receipt{{Pos: 3, Handle: "h"}}, policy: []byte("p")}
-	f.Add(c.encode())
 	f.Add(encodeMessage(source.Message{Topic: "t", Data: []byte("d"), Attributes: map[string]string{"a": "b"}}))
 	f.Add(encodeOutcome(Outcome{Topic: "t", Messages: []bus.Message{{ID: "i"}}}))
 	f.Add(encodeTally(trends.Tally{Count: 1, Plays: map[string]int64{"x": 1}}))
-	f.Add(appendPacked(nil, packed{id: "e", kind: event.Played, at: 1}))
+	f.Add(appendPack([]byte{2}, "ann", appendPacked(nil, packed{id: "e", kind: event.Played, at: 1})))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if m, err := decodeMessage(b); err == nil {
 			if again, err := decodeMessage(encodeMessage(m)); err != nil || !cmp.Equal(m, again, cmpopts.EquateEmpty()) {
@@ -130,17 +113,14 @@ func FuzzDecode(f *testing.F) {
 				t.Errorf("outcome %+v became %+v, %v", o, again, err)
 			}
 		}
-		if c, err := decodeCell(b); err == nil {
-			if again, err := decodeCell(c.encode()); err != nil || !cmp.Equal(c, again, cmpopts.EquateEmpty(), cmp.AllowUnexported(cell{})) {
-				t.Errorf("cell %+v became %+v, %v", c, again, err)
-			}
-		}
 		if y, err := decodeTally(b); err == nil {
 			if again, err := decodeTally(encodeTally(y)); err != nil || !cmp.Equal(y, again, cmpopts.EquateEmpty()) {
 				t.Errorf("tally %+v became %+v, %v", y, again, err)
 			}
 		}
-		_ = unpack(b, "ann", func(event.Event, source.Receipt) {})
+		_, _ = unpack(b, func(user string, events []byte) error {
+			return unpackEvents(events, user, func(event.Event, source.Receipt) {})
+		})
 	})
 }
 

@@ -38,11 +38,10 @@ type Connections struct {
 	// Log hears of what is tried again. Nil: nobody does.
 	Log *slog.Logger
 
-	// reading is how many messages were pulled and not yet taken into the policy's state. The runner has no
-	// back-pressure: without this bound the source would run far ahead, and all of it would be in memory.
-	reading atomic.Int64
 	// live is true where every DoFn of the job is in this process.
-	live    bool
+	live   bool
+	nearby nearby
+	// counted are the plays that trends have.
 	counted memory
 	// failing is since when the source has been failing, in Unix ms; 0: it does not.
 	failing atomic.Int64
@@ -73,22 +72,6 @@ func (c *Connections) warn(ctx context.Context, message string, err error) {
 		c.Log.WarnContext(ctx, message, "error", err)
 	}
 }
-
-// room is how many messages the source may take, of at most most in flight. While much of the last batch is still
-// on its way there is none: small batches would hold few events of each listener.
-func (c *Connections) room(most int) int {
-	reading := int(c.reading.Load())
-	switch {
-	case !c.live:
-		return most
-	case reading > most/4:
-		return 0
-	}
-	return most - reading
-}
-
-func (c *Connections) pulled(n int) { c.reading.Add(int64(n)) }
-func (c *Connections) taken(n int)  { c.reading.Add(int64(-n)) }
 
 // Endpoints tell a DoFn where its Connections are. They travel inside the DoFn, so that a worker in another
 // process finds the same world. Only Job matters where the connections are provided.

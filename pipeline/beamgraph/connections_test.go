@@ -68,19 +68,3 @@ func TestOpenedConnections(t *testing.T) {
 		t.Error("an error of opening was lost")
 	}
 }
-
-func TestRoomKeepsBatchesLarge(t *testing.T) {
-	c := &Connections{live: true}
-	for _, step := range []struct{ pulled, taken, want int }{
-		{0, 0, 100}, {100, 0, 0}, {0, 70, 0}, {0, 5, 75}, {75, 100, 100},
-	} {
-		c.pulled(step.pulled)
-		c.taken(step.taken)
-		if got := c.room(100); got != step.want {
-			t.Errorf("after %+v: room for %d", step, got)
-		}
-	}
-	if remote := (&Connections{}); remote.room(100) != 100 {
-		t.Error("without knowing what is taken there must always be room")
-	}
-}

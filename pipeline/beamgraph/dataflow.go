@@ -42,7 +42,7 @@ func Dataflow(s beam.Scope, c Config, p PubSub) {
 		})
 		events = append(events, beam.ParDo(s, &fromPubSubFn{Topic: topic}, raw))
 	}
-	admitted := Admit(s, c.Endpoints, &c.Trends, beam.Flatten(s, events...))
+	admitted := Admit(s, c.Endpoints, c.Buckets, &c.Trends, beam.Flatten(s, events...))
 	p.write(s.Scope("Triggers"), trigger.Topic, Decide(s, Endpoints{}, c.Rules, admitted.Packs))
 	p.write(s.Scope("Trending"), trigger.Topic, Trend(s, c.Trends, admitted.Plays))
 	p.write(s.Scope("DeadLetters"), event.DeadLetterTopic, admitted.Dead)

@@ -63,8 +63,8 @@ func (r Rules) Policy() (*refreshpolicy.Policy, error) {
 }
 
 // Decide is the refresh policy over packs of Admit: a stateful DoFn with one state cell and one event-time timer a
-// listener. The result is a PCollection of Outcome, one a bundle: triggers, and the receipts of the events that
-// they serve or that no shelf wants.
+// key. The result is a PCollection of Outcome, one a bundle: triggers, and the receipts of the events that they
+// serve or that no shelf wants.
 func Decide(s beam.Scope, e Endpoints, r Rules, packs beam.PCollection) beam.PCollection {
 	s = s.Scope("Decide")
 	return beam.ParDo(s, &decideFn{
@@ -77,8 +77,8 @@ func Decide(s beam.Scope, e Endpoints, r Rules, packs beam.PCollection) beam.PCo
 type decideFn struct {
 	Endpoints Endpoints
 	Rules     Rules
-	// Cell is one value that is kept in a bag: writing a Value is a round trip to clear it and one to write it,
-	// adding to a bag is one. The newest version counts, and a bag of maxVersions is written anew.
+	// Cell is one value, a bucket, that is kept in a bag: writing a Value is a round trip to clear it and one to
+	// write all of it, adding what has changed to a bag is one.
 	Cell state.Bag[[]byte]
 	Due  timers.EventTime
 
@@ -105,38 +105,70 @@ func (f *decideFn) StartBundle(context.Context, func(Outcome)) {
 	f.out = Outcome{Topic: trigger.Topic}
 }
 
-func (f *decideFn) ProcessElement(_ context.Context, sp state.Provider, tp timers.Provider, user string, pack []byte, _ func(Outcome)) error {
+func (f *decideFn) ProcessElement(_ context.Context, sp state.Provider, tp timers.Provider, key string, pack []byte, _ func(Outcome)) error {
 	if f.policy == nil {
 		return errNotSetUp
 	}
-	l, err := f.load(sp)
+	b, err := f.load(sp, key)
 	if err != nil {
 		return err
 	}
 	taken := 0
-	var fired []trigger.Trigger
-	err = unpack(pack, user, func(e event.Event, r source.Receipt) {
-		fired = append(fired, f.policy.Add(&l.state, e, r.Pos)...)
-		l.cell.receipts = append(l.cell.receipts, r)
-		taken++
+	first, err := unpack(pack, func(user string, events []byte) error {
+		l, err := b.listener(f.policy, user)
+		if err != nil {
+			return err
+		}
+		var fired []trigger.Trigger
+		err = unpackEvents(events, user, func(e event.Event, r source.Receipt) {
+			fired = append(fired, f.policy.Add(&l.state, e, r.Pos)...)
+			l.receipts = append(l.receipts, r)
+			taken++
+		})
+		if err != nil {
+			return err
+		}
+		return f.settle(b, user, fired)
 	})
 	if err != nil {
 		return err
 	}
-	if f.conns != nil {
-		f.conns.taken(taken)
+	f.conns.taken(taken)
+	f.conns.unpacked(key, first)
+	if now := f.conns.through(key); now > 0 {
+		if err := f.advance(b, now); err != nil {
+			return err
+		}
 	}
-	return f.store(sp, tp, l, fired)
+	return f.store(sp, tp, key, b)
 }
 
-func (f *decideFn) OnTimer(_ context.Context, sp state.Provider, tp timers.Provider, user string, _ timers.Context, _ func(Outcome)) error {
-	l, err := f.load(sp)
-	if err != nil || l.versions == 0 {
+func (f *decideFn) OnTimer(_ context.Context, sp state.Provider, tp timers.Provider, key string, _ timers.Context, _ func(Outcome)) error {
+	b, err := f.load(sp, key)
+	if err != nil || b.armed == 0 {
 		return err // served since the timer was set
 	}
-	now := time.UnixMilli(l.cell.armed)
-	l.cell.armed = 0
-	return f.store(sp, tp, l, f.policy.Advance(&l.state, user, now))
+	if err := f.advance(b, max(b.armed, f.conns.through(key))); err != nil {
+		return err
+	}
+	return f.store(sp, tp, key, b)
+}
+
+// advance fires what is due at now, and gives up a timer that has nothing left to do.
+func (f *decideFn) advance(b *bucket, now int64) error {
+	if b.armed <= now {
+		b.armed = 0
+	}
+	for _, user := range b.due(now) {
+		l, err := b.listener(f.policy, user)
+		if err != nil {
+			return err
+		}
+		if err := f.settle(b, user, f.policy.Advance(&l.state, user, time.UnixMilli(now))); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // FinishBundle hands on everything at once: see the package's comment on why not ProcessElement.
@@ -148,32 +180,20 @@ func (f *decideFn) FinishBundle(ctx context.Context, emit func(Outcome)) {
 	f.out = Outcome{}
 }
 
-// maxVersions bounds what a bag grows to between two clearings: reading costs by the byte, clearing by the trip.
-const maxVersions = 8
-
-// listener is one listener's state while it is worked on.
-type listener struct {
-	cell     cell
-	state    refreshpolicy.State
-	versions int // in the bag
-}
-
-func (f *decideFn) load(sp state.Provider) (l listener, err error) {
+// load is the key's bucket: the one that is kept beside the state, or what its cell holds.
+func (f *decideFn) load(sp state.Provider, key string) (*bucket, error) {
+	if b := f.conns.bucket(key); b != nil {
+		return b, nil
+	}
 	bag, _, err := f.Cell.Read(sp)
 	if err != nil {
-		return l, fmt.Errorf("reading the state cell: %w", err)
+		return nil, fmt.Errorf("reading the state cell: %w", err)
 	}
-	l.versions = len(bag)
-	if l.cell, err = newestCell(bag); err != nil {
-		return l, err
-	}
-	l.state, err = f.policy.Decode(l.cell.policy)
-	return l, err
+	return decodeBucket(bag)
 }
 
-// store puts back what is left, sets the timer if it is not set or too late, and passes on what fired with the
-// receipts of all events that are served.
-func (f *decideFn) store(sp state.Provider, tp timers.Provider, l listener, fired []trigger.Trigger) error {
+// settle passes on what fired for a listener with the receipts of all events that are served, and notes what is left.
+func (f *decideFn) settle(b *bucket, user string, fired []trigger.Trigger) error {
 	for _, t := range fired {
 		m, err := pipeline.TriggerMessage(t)
 		if err != nil {
@@ -181,39 +201,28 @@ func (f *decideFn) store(sp state.Provider, tp timers.Provider, l listener, fire
 		}
 		f.out.Messages = append(f.out.Messages, m)
 	}
-	l.cell.receipts = f.serve(l)
+	l := b.listeners[user]
+	l.receipts = f.serve(l)
 	next, waiting := f.policy.Next(&l.state)
-	if (!waiting || l.versions >= maxVersions) && l.versions > 0 {
-		if err := f.Cell.Clear(sp); err != nil {
-			return fmt.Errorf("clearing the state cell: %w", err)
-		}
-	}
 	if !waiting {
+		b.remove(user)
 		return nil
 	}
-	// A timer that is set for earlier stays: when it fires it is set again. Setting one costs, moving it too.
-	if due := next.UnixMilli(); l.cell.armed == 0 || due < l.cell.armed {
-		l.cell.armed = due
-		f.Due.Set(tp, next)
-	}
-	l.cell.version++
-	l.cell.policy = f.policy.Encode(&l.state)
-	if err := f.Cell.Add(sp, l.cell.encode()); err != nil {
-		return fmt.Errorf("writing the state cell: %w", err)
-	}
+	l.next = next.UnixMilli()
+	b.change(user, f.policy.Encode(&l.state))
 	return nil
 }
 
 // serve passes on the receipts of events that nothing waits for any more, and returns the others. An event is
 // unserved only if its position is at or above the oldest unserved one, so what is below is done.
-func (f *decideFn) serve(l listener) []source.Receipt {
+func (f *decideFn) serve(l *listener) []source.Receipt {
 	oldest, any := f.policy.OldestPos(&l.state)
 	if !any {
-		f.out.Receipts = append(f.out.Receipts, l.cell.receipts...)
+		f.out.Receipts = append(f.out.Receipts, l.receipts...)
 		return nil
 	}
-	kept := l.cell.receipts[:0]
-	for _, r := range l.cell.receipts {
+	kept := l.receipts[:0]
+	for _, r := range l.receipts {
 		if r.Pos < oldest {
 			f.out.Receipts = append(f.out.Receipts, r)
 		} else {
@@ -221,4 +230,28 @@ func (f *decideFn) serve(l listener) []source.Receipt {
 		}
 	}
 	return kept
+}
+
+// store puts back what has changed, and sets the timer if it is not set or too late.
+func (f *decideFn) store(sp state.Provider, tp timers.Provider, key string, b *bucket) error {
+	if next, waiting := b.next(); waiting {
+		// A timer that is set for earlier stays: when it fires it is set again. Setting one costs, moving it too.
+		if b.armed == 0 || next < b.armed {
+			b.armed = next
+			f.Due.Set(tp, time.UnixMilli(next))
+		}
+	}
+	write, anew := b.encode()
+	if anew {
+		if err := f.Cell.Clear(sp); err != nil {
+			return fmt.Errorf("clearing the state cell: %w", err)
+		}
+	}
+	if len(write) > 0 {
+		if err := f.Cell.Add(sp, write); err != nil {
+			return fmt.Errorf("writing the state cell: %w", err)
+		}
+	}
+	f.conns.keep(key, b)
+	return nil
 }

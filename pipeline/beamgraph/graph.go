@@ -15,8 +15,12 @@ const MetricsNamespace = "homefeed"
 type Config struct {
 	Endpoints Endpoints
 	Rules     Rules
-	Trends    trends.Config
-	Read      ReadOptions
+	// Buckets is over how many keys of Decide's state listeners are spread. What an access to the state costs on
+	// Prism, it costs once a bucket and bundle then. 0: each listener is a key, with a state cell and a timer of its
+	// own, for runners that spread keys over machines.
+	Buckets int
+	Trends  trends.Config
+	Read    ReadOptions
 	// Recent says that the Connections have a Recent source for trends.
 	Recent bool
 }
@@ -43,7 +47,7 @@ func Stream(s beam.Scope, c Config) {
 	if c.Recent {
 		tallied = nil
 	}
-	admitted := Admit(s, c.Endpoints, tallied, Read(s, c.Endpoints, c.Read))
+	admitted := Admit(s, c.Endpoints, c.Buckets, tallied, Read(s, c.Endpoints, c.Read))
 	plays := admitted.Plays
 	if c.Recent {
 		plays = Count(s, c.Endpoints, c.Trends, ReadRecent(s, c.Endpoints, c.Read))

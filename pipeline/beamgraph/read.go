@@ -129,6 +129,9 @@ func (f *readFn) ProcessElement(ctx context.Context, we *sdf.ManualWatermarkEsti
 		mark = later(mark, now)
 	}
 	we.UpdateWatermark(mark)
+	if !f.Recent {
+		f.conns.reached(mark)
+	}
 	return sdf.ResumeProcessingIn(f.Options.Pause), nil
 }
 

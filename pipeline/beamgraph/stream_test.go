@@ -38,7 +38,7 @@ func stream(ctx context.Context, t testing.TB, name string, c *beamgraph.Connect
 		t.Fatal(err)
 	}
 	config := beamgraph.Config{Endpoints: beamgraph.Endpoints{Job: name}, Rules: testRules(t), Recent: c.Recent != nil,
-		Trends: testTrends, Read: testRead}
+		Buckets: 4, Trends: testTrends, Read: testRead}
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() {

@@ -129,6 +129,11 @@ func provide(t *testing.T) (beamgraph.Endpoints, *nowhere, *pipelinetest.Recorde
 }
 
 func TestDecide(t *testing.T) {
+	t.Run("a key a listener", func(t *testing.T) { testDecide(t, 0) })
+	t.Run("a bucket of listeners", func(t *testing.T) { testDecide(t, 1) })
+}
+
+func testDecide(t *testing.T, buckets int) {
 	for name, c := range map[string]struct {
 		story *story
 		want  []any
@@ -157,7 +162,7 @@ func TestDecide(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			e, n, r := provide(t)
 			p, s := beam.NewPipelineWithRoot()
-			admitted := beamgraph.Admit(s, e, nil, c.story.messages(s))
+			admitted := beamgraph.Admit(s, e, buckets, nil, c.story.messages(s))
 			outcomes := beamgraph.Decide(s, e, testRules(t), admitted.Packs)
 			beamgraph.Publish(s, e, outcomes)
 			passert.Equals(s, beam.ParDo(s, &sayFn{}, outcomes), c.want...)
