@@ -41,8 +41,8 @@ func Decode(topic string, data []byte, now time.Time) (event.Event, error) {
 	return e, nil
 }
 
-// TriggerMessage is the trigger as it is published on trigger.Topic, with an ID if it has none yet. It fails only for a trigger that no stage
-// makes: one that is not UTF-8 or larger than a message may be.
+// TriggerMessage is the trigger as it is published on trigger.Topic, with an ID if it has none yet. It fails only for a
+// trigger that no stage makes: one that is not UTF-8 or larger than a message may be.
 func TriggerMessage(t trigger.Trigger) (bus.Message, error) {
 	if t.ID == "" {
 		t = t.WithID()

@@ -4,7 +4,8 @@ import "slices"
 
 // Merge makes one trigger of those of each listener, and keeps the newest of each market's, whose windows replace one
 // another. What it returns covers every event that ts cover, in the order of each key's first; what was merged has no
-// ID. It is for a backlog: of a listener's many refreshes only the last would be seen. ts are in the order of publishing.
+// ID. It is for a backlog: of a listener's many refreshes only the last would be seen. ts are in the order of
+// publishing.
 func Merge(ts []Trigger) []Trigger {
 	merged := make([]Trigger, 0, len(ts))
 	at := make(map[string]int, len(ts))
