@@ -64,7 +64,7 @@ func (c crowd) ask(b *testing.B, rate float64, during time.Duration) outcome {
 				if every == 0 {
 					due = time.Now()
 				} else {
-					time.Sleep(time.Until(due))
+					<-time.After(time.Until(due))
 				}
 				switch status := phone.send(b); status {
 				case http.StatusOK, http.StatusNotModified:
