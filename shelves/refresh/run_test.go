@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -174,31 +175,30 @@ func TestRunServesListenersAtOnceAndEachAlone(t *testing.T) {
 // TestRunYields: while somebody needs the machine more, one listener is worked on at a time, and afterwards as many as
 // ever.
 func TestRunYields(t *testing.T) {
-	for name, test := range map[string]struct {
-		yields int // how often Yield says so
-		most   int
-	}{"always": {1000, 1}, "at first": {1, 3}} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				g := newGated()
-				f := newFixture(g.shelf())
-				f.cfg.Concurrency = 3
-				f.cfg.Yield = func() bool { test.yields--; return test.yields >= 0 } // asked by one goroutine
-				stop := f.start(t)
-				for i := range 10 {
-					f.bus.publish(due(fmt.Sprintf("user%d", i), 0, "gated"))
-				}
-				synctest.Wait()
-				close(g.gate)
-				synctest.Wait()
-				f.wantBus(t, 10, 0)
-				if g.most != test.most {
-					t.Errorf("%d listeners at once, want %d", g.most, test.most)
-				}
-				stopped(t, stop)
-			})
-		})
-	}
+	synctest.Test(t, func(t *testing.T) {
+		g := newGated()
+		f := newFixture(g.shelf())
+		var needed atomic.Bool
+		needed.Store(true)
+		f.cfg.Concurrency, f.cfg.ExtendEvery, f.cfg.Yield = 3, 100*time.Millisecond, needed.Load
+		stop := f.start(t)
+		for i := range 10 {
+			f.bus.publish(due(fmt.Sprintf("user%d", i), 0, "gated"))
+		}
+		elapse(time.Second)
+		if n := f.metric(t, "in_flight"); n != 1 {
+			t.Errorf("%v listeners at once while yielding, want 1", n)
+		}
+		needed.Store(false)
+		elapse(time.Second)
+		if n := f.metric(t, "in_flight"); n != 3 {
+			t.Errorf("%v listeners at once afterwards, want 3", n)
+		}
+		close(g.gate)
+		synctest.Wait()
+		f.wantBus(t, 10, 0)
+		stopped(t, stop)
+	})
 }
 
 func TestRunKeepsListenersAndMarketsOfOneNameApart(t *testing.T) {

@@ -85,6 +85,7 @@ func TestSetIsThePolicyForEach(t *testing.T) {
 func byID(ts []trigger.Trigger) map[string]trigger.Trigger {
 	m := map[string]trigger.Trigger{}
 	for _, t := range ts {
+		t = t.WithID()
 		m[t.ID] = t
 	}
 	return m
