@@ -81,7 +81,7 @@ func BenchmarkCatchUp(b *testing.B) {
 		}
 		began := time.Now()
 		p, admin := w.program(b)
-		until(ctx, b, "every event to be served", func() bool { return w.floor(ctx, b) == w.fed })
+		until(ctx, b, "every event to be served", func() bool { return w.served(ctx, b) })
 		took := time.Since(began)
 		b.ReportMetric(n/took.Seconds(), "events/s")
 		b.ReportMetric(1e6*metric(ctx, b, admin, "process_cpu_seconds_total")/n, "µs-cpu/event")
@@ -96,7 +96,6 @@ func (w *world) publishAll(ctx context.Context, b *testing.B, topic string, mess
 	if err := w.bus.Publish(ctx, topic, messages[topic]...); err != nil {
 		b.Fatal(err)
 	}
-	w.fed += uint64(len(messages[topic]))
 	messages[topic] = nil
 }
 

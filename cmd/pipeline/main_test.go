@@ -51,7 +51,6 @@ type world struct {
 	bus     *local.Bus
 	plays   *plays
 	service string // address
-	fed     uint64 // events published
 }
 
 func newWorld(ctx context.Context, t testing.TB) *world {
@@ -140,19 +139,22 @@ func (w *world) publish(ctx context.Context, t testing.TB, events ...event.Event
 		if err := w.bus.Publish(ctx, e.Kind.Topic(), m); err != nil {
 			t.Fatal(err)
 		}
-		w.fed++
 	}
 }
 
-// floor is how far the program has got for good.
-func (w *world) floor(ctx context.Context, t testing.TB) uint64 {
+// served reports whether the program is done for good with everything published.
+func (w *world) served(ctx context.Context, t testing.TB) bool {
 	t.Helper()
 	l, err := w.bus.OpenLog(ctx, "pipeline", event.Topics())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	return l.Floor()
+	end, err := l.End(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l.Floor() == end
 }
 
 // until waits for a condition of the world.
@@ -286,7 +288,7 @@ func TestRunAndTerminate(t *testing.T) {
 		if err := p.Ready(ctx, admin+"/readyz"); err != nil {
 			t.Fatalf("%v\n%s", err, p.Output())
 		}
-		until(ctx, t, "every event to be served", func() bool { return w.floor(ctx, t) == w.fed })
+		until(ctx, t, "every event to be served", func() bool { return w.served(ctx, t) })
 		// The windows of the second run hold what was played before the first one ended.
 		until(ctx, t, "the world's trend to have every play", func() bool { return w.trend(ctx, t) == played(events) })
 		metrics := get(ctx, t, admin+"/metrics")
@@ -368,7 +370,7 @@ func TestKill(t *testing.T) {
 	if err := p.Ready(ctx, admin+"/readyz"); err != nil {
 		t.Fatal(err)
 	}
-	until(ctx, t, "every event to be served", func() bool { return w.floor(ctx, t) == w.fed })
+	until(ctx, t, "every event to be served", func() bool { return w.served(ctx, t) })
 	if err := p.Terminate(generous); err != nil {
 		t.Errorf("the program ended with %v:\n%s", err, p.Output())
 	}
