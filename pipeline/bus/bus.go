@@ -74,8 +74,8 @@ type Subscription interface {
 type Log interface {
 	// Read waits until at least one message is there and returns at most max, in rising Pos.
 	Read(ctx context.Context, max int) ([]Entry, error)
-	// Waiting is how many messages Read has not returned yet. 0 means that everything published before the
-	// call has been returned.
+	// Waiting is at least 1 while Read has not returned everything, and at most about how many messages are left: what is
+	// stored together may count once. 0 means that everything published before the call has been returned.
 	Waiting(ctx context.Context) (int, error)
 	// End is the position of the last message published before the call, 0 if there is none. Whoever has dealt with
 	// everything up to it misses nothing; Waiting can't tell that of messages which Read is just returning.
