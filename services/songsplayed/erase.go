@@ -36,18 +36,19 @@ func (s *Server) Erase(ctx context.Context, req *songsplayedpb.EraseRequest) (*s
 	if err != nil {
 		return nil, tableError("finding the newest action", err)
 	}
+	resp := &songsplayedpb.EraseResponse{At: timestamppb.New(millis(at))}
+	// Counted before there is a mark: with one, a late action that is recorded meanwhile removes all up to it.
+	for _, f := range actions {
+		if err := s.tally(ctx, req.GetUser(), f, at, &resp.Deleted); err != nil {
+			return nil, tableError("counting actions", err)
+		}
+	}
 	mark := appendMillis(appendPrefix(nil, req.GetUser(), erased), at)
 	mark = append(append(mark, '#'), tombstone...)
 	now := s.now().UnixMilli()
 	rows := []Row{{Key: mark, Time: at}, {Key: erasures.Key(req.GetUser(), now), Time: now}}
 	if err := s.table.Put(ctx, rows); err != nil {
 		return nil, tableError("marking erasure", err)
-	}
-	resp := &songsplayedpb.EraseResponse{At: timestamppb.New(millis(at))}
-	for _, f := range actions {
-		if err := s.tally(ctx, req.GetUser(), f, at, &resp.Deleted); err != nil {
-			return nil, tableError("counting actions", err)
-		}
 	}
 	if err := s.remove(ctx, req.GetUser(), at); err != nil {
 		return nil, tableError("erasing actions", err)

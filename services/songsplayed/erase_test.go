@@ -2,6 +2,7 @@ package songsplayed_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"slices"
 	"sync"
@@ -169,4 +170,37 @@ func TestEraseWhileRecording(t *testing.T) {
 	if err != nil || stored != [2]int{0, users * plays} {
 		t.Errorf("%d erased and %d later actions are stored, %v; want none and %d", stored[0], stored[1], err, users*plays)
 	}
+}
+
+// TestEraseCounts holds that an erasure says what it found, though a late action that is recorded after its mark, and
+// before it deletes, removes all of it.
+func TestEraseCounts(t *testing.T) {
+	table := memoryTable(t)
+	phone := songsplayed.NewClient(connect(t, songsplayed.Options{Table: table}))
+	record := func(track string, ms int64) {
+		if err := phone.Record(t.Context(), []event.Event{happened(event.Played, "ann", track, ms)}); err != nil {
+			t.Error(err)
+		}
+	}
+	record("a", 1000)
+	record("b", 1001)
+	marked := markedTable{table, func() { record("late", 500) }}
+	upTo, deleted, left, err := songsplayed.NewClient(connect(t, songsplayed.Options{Table: marked})).Erase(t.Context(), "ann", at(2000), 0)
+	if err != nil || deleted != 2 || left != 0 || !upTo.Equal(at(2000)) {
+		t.Errorf("%d deleted, %d left up to %v, %v; want 2 and 0", deleted, left, upTo, err)
+	}
+}
+
+// markedTable calls marked once a mark of an erasure is stored.
+type markedTable struct {
+	songsplayed.Table
+	marked func()
+}
+
+func (t markedTable) Put(ctx context.Context, rows []songsplayed.Row) error {
+	err := t.Table.Put(ctx, rows)
+	if err == nil && bytes.HasSuffix(rows[0].Key, []byte("#all")) {
+		t.marked()
+	}
+	return err
 }

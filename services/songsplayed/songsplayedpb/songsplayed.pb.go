@@ -256,7 +256,8 @@ type EraseResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Up to when actions are erased: at, or the time of the newest that claimed to be later.
 	At *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
-	// How many actions were deleted; counted up to 100,000 of each kind, and deleted whatever their number.
+	// How many actions there were to delete when this began; counted up to 100,000 of each kind, and deleted whatever
+	// their number.
 	Deleted int64 `protobuf:"varint,1,opt,name=deleted,proto3" json:"deleted,omitempty"`
 	// How many were found when looking again; 0, or something is wrong.
 	Left          int64 `protobuf:"varint,2,opt,name=left,proto3" json:"left,omitempty"`
