@@ -43,6 +43,7 @@ func (s *Server) Erase(ctx context.Context, req *songsplayedpb.EraseRequest) (*s
 			return nil, tableError("counting actions", err)
 		}
 	}
+	s.erasures.Add(req.GetUser())
 	mark := appendMillis(appendPrefix(nil, req.GetUser(), erased), at)
 	mark = append(append(mark, '#'), tombstone...)
 	now := s.now().UnixMilli()
@@ -104,7 +105,11 @@ func (s *Server) tally(ctx context.Context, user string, f family, at int64, n *
 
 // forget removes those of the actions, which are stored, that came after their listener had them erased.
 func (s *Server) forget(ctx context.Context, stored []*songsplayedpb.Action) error {
-	if err := s.erasures.Update(ctx); err != nil {
+	learn := s.erasures.Update
+	if s.alone {
+		learn = s.erasures.Load
+	}
+	if err := learn(ctx); err != nil {
 		return err
 	}
 	oldest := map[string]int64{} // of those who may have
@@ -133,6 +138,11 @@ func (s *Server) forget(ctx context.Context, stored []*songsplayedpb.Action) err
 
 // erasedAt is up to when the listener's actions are erased, in milliseconds; -1: nothing is.
 func (s *Server) erasedAt(ctx context.Context, user string) (at int64, err error) {
+	if s.alone {
+		if err := s.erasures.Load(ctx); err != nil || !s.erasures.MayHave(user) {
+			return -1, err
+		}
+	}
 	from, to, prefix := bounds(user, erased, 0, maxMillis+1)
 	at = -1
 	var malformed error

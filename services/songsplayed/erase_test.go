@@ -19,7 +19,13 @@ import (
 
 // TestErase holds that what is erased is gone for good, that late events stay unseen, and that nothing else is touched.
 func TestErase(t *testing.T) {
-	conn := connect(t, songsplayed.Options{Table: memoryTable(t)})
+	t.Run("one of several servers", func(t *testing.T) { testErase(t, false) })
+	t.Run("alone", func(t *testing.T) { testErase(t, true) })
+}
+
+func testErase(t *testing.T, alone bool) {
+	table := memoryTable(t)
+	conn := connect(t, songsplayed.Options{Table: table, Alone: alone})
 	c := songsplayed.NewClient(conn)
 	record := func(events ...event.Event) {
 		t.Helper()
@@ -69,6 +75,11 @@ func TestErase(t *testing.T) {
 	}
 	if got := count("ann"); got != [4]int{1, 0, 1, 1} {
 		t.Errorf("after an older erasure: %v", got)
+	}
+	c = songsplayed.NewClient(connect(t, songsplayed.Options{Table: table, Alone: alone})) // the next process
+	record(happened(event.Played, "ann", "later-still", 1998))
+	if got := count("ann"); got != [4]int{1, 0, 1, 1} {
+		t.Errorf("after a restart: %v", got)
 	}
 	var exported []string
 	for p, err := range c.Everybody(t.Context()) {
@@ -131,11 +142,22 @@ func TestEraseAhead(t *testing.T) {
 // TestEraseWhileRecording holds that whatever is recorded by two servers while a third erases, nothing of that time is
 // kept once all have answered, and everything later is.
 func TestEraseWhileRecording(t *testing.T) {
-	table := memoryTable(t)
-	var servers [3]*songsplayed.Client
-	for i := range servers {
-		servers[i] = songsplayed.NewClient(connect(t, songsplayed.Options{Table: table}))
-	}
+	t.Run("three servers", func(t *testing.T) {
+		table := memoryTable(t)
+		var servers [3]*songsplayed.Client
+		for i := range servers {
+			servers[i] = songsplayed.NewClient(connect(t, songsplayed.Options{Table: table}))
+		}
+		testEraseWhileRecording(t, table, servers)
+	})
+	t.Run("alone", func(t *testing.T) {
+		table := memoryTable(t)
+		c := songsplayed.NewClient(connect(t, songsplayed.Options{Table: table, Alone: true}))
+		testEraseWhileRecording(t, table, [3]*songsplayed.Client{c, c, c})
+	})
+}
+
+func testEraseWhileRecording(t *testing.T, table songsplayed.Table, servers [3]*songsplayed.Client) {
 	const users, plays = 20, 20
 	var wg sync.WaitGroup
 	for u := range users {

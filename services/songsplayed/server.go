@@ -43,6 +43,8 @@ type Options struct {
 	ArtistsOf func(ctx context.Context, tracks []string) (map[string]string, error)
 	// Registerer takes the metrics; nil: they are not registered.
 	Registerer prometheus.Registerer
+	// Alone says that no other server uses the table. Then what was erased is known without asking the table each time.
+	Alone bool
 	// Now is the clock that erasures are dated by; those of all servers may be apart by some minutes. nil: time.Now.
 	Now func() time.Time
 }
@@ -53,6 +55,7 @@ type Server struct {
 	table    Table
 	artists  *artists // nil without a catalogue
 	erasures *erasures.Index
+	alone    bool
 	metrics  *metrics
 	now      func() time.Time
 }
@@ -69,7 +72,7 @@ func NewServer(o Options) (*Server, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Server{table: o.Table, erasures: erasures.New(o.Table, o.Now), metrics: m, now: o.Now}
+	s := &Server{table: o.Table, erasures: erasures.New(o.Table, o.Now), alone: o.Alone, metrics: m, now: o.Now}
 	if o.ArtistsOf != nil {
 		s.artists = newArtists(o.ArtistsOf, artistCache, m.artistLookups)
 	}

@@ -89,6 +89,30 @@ func (x *Index) Update(ctx context.Context) error {
 	return nil
 }
 
+// Load is Update until it has succeeded once, and nothing from then on.
+func (x *Index) Load(ctx context.Context) error {
+	x.mu.RLock()
+	known := !x.read.IsZero()
+	x.mu.RUnlock()
+	if known {
+		return nil
+	}
+	return x.Update(ctx)
+}
+
+// Add notes that something of the listener's is about to be erased by this server.
+func (x *Index) Add(user string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.add(user)
+}
+
+func (x *Index) add(user string) {
+	for _, bit := range x.bitsOf(user) {
+		x.filter[bit/64] |= 1 << (bit % 64)
+	}
+}
+
 func (x *Index) page(ctx context.Context, from, to []byte) (keys [][]byte, err error) {
 	malformed := false
 	err = x.table.Scan(ctx, from, to, page, func(key []byte) bool {
@@ -105,9 +129,7 @@ func (x *Index) page(ctx context.Context, from, to []byte) (keys [][]byte, err e
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, key := range keys {
-		for _, bit := range x.bitsOf(string(key[len(first)+width+1:])) {
-			x.filter[bit/64] |= 1 << (bit % 64)
-		}
+		x.add(string(key[len(first)+width+1:]))
 	}
 	return keys, nil
 }
