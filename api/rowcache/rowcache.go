@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -45,8 +46,9 @@ type Cache struct {
 	rows    *otter.Cache[store.Key, entry]
 	flights singleflight.Group
 	seed    maphash.Seed
-	// writes counts the writes to the keys of a slot, so that a read from before one is not kept after it.
-	writes [256]atomic.Uint64
+	// writes counts the beginnings and ends of writes to the keys of a slot: a read from before one is not kept after
+	// it, and a write that was not alone is not merged with what is kept.
+	writes [4096]atomic.Uint64
 	// failures counts the reads that have failed since the last that has not, and probing is whether one is under way
 	// that finds out whether the store is back.
 	failures atomic.Int32
@@ -181,13 +183,44 @@ func (c *Cache) load(ctx context.Context, key store.Key) (row store.Row, err err
 	return row, nil
 }
 
-// Write is store.Store's. Whatever became of it, the next Read asks the store.
+// Write is store.Store's. The next Read has it: in the row that is kept, or from the store when the write failed or
+// another one of the same row was under way. Nobody may change the cells afterwards.
 func (c *Cache) Write(ctx context.Context, key store.Key, cells ...store.Cell) error {
-	defer c.forget(key)
-	return c.store.Write(ctx, key, cells...)
+	writes := c.slot(key)
+	alone := writes.Add(1) + 1
+	err := c.store.Write(ctx, key, cells...)
+	writes.Add(1)
+	c.flights.Forget(string(key))
+	c.rows.ComputeIfPresent(key, func(old entry) (entry, otter.ComputeOp) {
+		if err != nil || writes.Load() != alone {
+			return old, otter.InvalidateOp
+		}
+		return entry{merge(old.row, cells), old.at}, otter.WriteOp
+	})
+	return err
 }
 
-// Delete is store.Store's, and as Write.
+// merge is the row with one version of each shelf as it is after cells were written.
+func merge(row store.Row, cells []store.Cell) store.Row {
+	merged := slices.Clone(row.Cells) // readers have the old one
+	for _, c := range cells {
+		if !row.DeletedAt.IsZero() && !c.AsOf.After(row.DeletedAt) {
+			continue
+		}
+		at, found := slices.BinarySearchFunc(merged, c.Shelf, func(have store.Cell, shelf string) int {
+			return strings.Compare(have.Shelf, shelf)
+		})
+		switch {
+		case !found:
+			merged = slices.Insert(merged, at, c)
+		case !c.AsOf.Before(merged[at].AsOf):
+			merged[at] = c
+		}
+	}
+	return store.Row{Cells: merged, DeletedAt: row.DeletedAt}
+}
+
+// Delete is store.Store's. Whatever became of it, the next Read asks the store.
 func (c *Cache) Delete(ctx context.Context, key store.Key, at time.Time) error {
 	defer c.forget(key)
 	return c.store.Delete(ctx, key, at)

@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"homefeed/api/rowcache"
 	"homefeed/shelves/store"
 )
@@ -19,6 +21,8 @@ type rows struct {
 	reads int
 	err   error
 	gate  chan struct{} // a read takes the row, and waits here before it answers
+
+	writeGate chan struct{} // a write changes the row, and waits here before it returns
 }
 
 func (s *rows) Read(ctx context.Context, _ store.Key, _ int) (store.Row, error) {
@@ -38,9 +42,13 @@ func (s *rows) Read(ctx context.Context, _ store.Key, _ int) (store.Row, error) 
 
 func (s *rows) Write(_ context.Context, _ store.Key, cells ...store.Cell) error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.row = store.Row{Cells: cells}
-	return nil
+	err, gate := s.err, s.writeGate
+	s.mu.Unlock()
+	if gate != nil {
+		<-gate
+	}
+	return err
 }
 
 func (s *rows) Delete(_ context.Context, _ store.Key, at time.Time) error {
@@ -102,16 +110,33 @@ func TestAge(t *testing.T) {
 	}
 }
 
-// TestOwnWrites holds that what is written or deleted through the cache is seen by the next read.
+// TestOwnWrites holds that what is written or deleted through the cache is seen by the next read, as a store would show
+// it, and that a write costs no read.
 func TestOwnWrites(t *testing.T) {
-	s := &rows{row: store.Row{Cells: []store.Cell{cell("old")}}}
+	at := func(shelf string, ms int64, data string) store.Cell {
+		return store.Cell{Shelf: shelf, AsOf: time.UnixMilli(ms), Data: []byte(data)}
+	}
+	s := &rows{row: store.Row{Cells: []store.Cell{at("b", 5, "b5"), at("d", 5, "d5")}, DeletedAt: time.UnixMilli(3)}}
 	c, key := newCache(t, s, rowcache.Options{Age: time.Hour})
 	data(t, c, key)
-	if err := c.Write(t.Context(), key, cell("new")); err != nil {
-		t.Fatal(err)
+	before, _ := c.Peek(key)
+	for _, cells := range [][]store.Cell{
+		{at("a", 4, "a4"), at("c", 3, "erased"), at("d", 4, "older")},
+		{at("b", 5, "again"), at("b", 5, "and again"), at("e", 6, "e6")},
+	} {
+		if err := c.Write(t.Context(), key, cells...); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if got := data(t, c, key); got != "new" {
-		t.Errorf("after a write: %q", got)
+	want := store.Row{
+		Cells:     []store.Cell{at("a", 4, "a4"), at("b", 5, "and again"), at("d", 5, "d5"), at("e", 6, "e6")},
+		DeletedAt: time.UnixMilli(3),
+	}
+	if got, err := c.Read(t.Context(), key, 1); err != nil || !cmp.Equal(got, want) || s.reads != 1 {
+		t.Errorf("after writes, in %d reads, %v: %s", s.reads, err, cmp.Diff(want, got))
+	}
+	if len(before.Cells) != 2 || string(before.Cells[0].Data) != "b5" {
+		t.Errorf("a row that was read has changed: %v", before)
 	}
 	if err := c.Delete(t.Context(), key, time.Unix(1, 0)); err != nil {
 		t.Fatal(err)
@@ -119,6 +144,46 @@ func TestOwnWrites(t *testing.T) {
 	if got := data(t, c, key); got != "" {
 		t.Errorf("after a delete: %q", got)
 	}
+}
+
+// TestFailedWrite holds that after a write of which nobody knows what became, the store is asked.
+func TestFailedWrite(t *testing.T) {
+	s := &rows{row: store.Row{Cells: []store.Cell{cell("old")}}}
+	c, key := newCache(t, s, rowcache.Options{Age: time.Hour})
+	data(t, c, key)
+	s.set(func(s *rows) { s.err = errors.New("timeout") })
+	if err := c.Write(t.Context(), key, cell("new")); err == nil {
+		t.Fatal("the store's error is lost")
+	}
+	s.set(func(s *rows) { s.err = nil })
+	if got := data(t, c, key); got != "new" {
+		t.Errorf("after a write that the store has, though it failed: %q", got)
+	}
+}
+
+// TestWritesAtOnce holds that of two writes at a time neither is taken for the last.
+func TestWritesAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &rows{row: store.Row{Cells: []store.Cell{cell("old")}}}
+		c, key := newCache(t, s, rowcache.Options{Age: time.Hour})
+		data(t, c, key)
+		gate := make(chan struct{})
+		s.set(func(s *rows) { s.writeGate = gate })
+		first := make(chan error)
+		go func() { first <- c.Write(t.Context(), key, cell("first")) }()
+		synctest.Wait()
+		s.set(func(s *rows) { s.writeGate = nil })
+		if err := c.Write(t.Context(), key, cell("second")); err != nil {
+			t.Fatal(err)
+		}
+		close(gate) // the first one is in the store by now, and the last to return
+		if err := <-first; err != nil {
+			t.Fatal(err)
+		}
+		if got := data(t, c, key); got != "second" {
+			t.Errorf("got %q, want what the store has", got)
+		}
+	})
 }
 
 // TestReadAcrossAWrite holds that a read from before a write, which answers after it, is neither kept nor given to
