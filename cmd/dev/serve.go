@@ -95,7 +95,8 @@ func (p *process) startStore(context.Context) error {
 	}
 	observed := store.Observe(rows, p.reg)
 	p.parts.Close("row store", observed.Close)
-	if p.rows, err = rowcache.New(observed, rowcache.Options{}); err != nil {
+	// Nobody else writes to this store, so a row never gets old.
+	if p.rows, err = rowcache.New(observed, rowcache.Options{Age: time.Hour, Bytes: 64 << 20}); err != nil {
 		return err
 	}
 	p.parts.Close("row cache", func() error { p.rows.Close(); return nil })

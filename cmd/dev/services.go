@@ -49,7 +49,7 @@ func (p *process) startServices(context.Context) error {
 	}
 	p.parts.Close("songs-played table", table.Close)
 	plays, err := songsplayed.NewServer(songsplayed.Options{
-		Table: table, ArtistsOf: p.library.catalog.ArtistsOf, Registerer: p.reg,
+		Table: table, Alone: true, ArtistsOf: p.library.catalog.ArtistsOf, Registerer: p.reg,
 	})
 	if err != nil {
 		return err
