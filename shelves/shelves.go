@@ -2,7 +2,11 @@
 // file, add its name to All, run the tests.
 package shelves
 
-import "homefeed/shelves/shelf"
+import (
+	"time"
+
+	"homefeed/shelves/shelf"
+)
 
 // All lists the shelves in the order in which Home shows them until editors say otherwise.
 func All() []*shelf.Shelf {
@@ -17,6 +21,10 @@ func All() []*shelf.Shelf {
 		Trending,
 	}
 }
+
+// Cooldown is the refreshpolicy.Config.Cooldown for these shelves: those of 5 s ride along with those of 2 s, so that
+// one play makes two refreshes, the second after 15 s, and not three.
+const Cooldown = 3 * time.Second
 
 func playIDs(plays []shelf.Play) []string {
 	ids := make([]string, len(plays))

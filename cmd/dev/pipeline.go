@@ -23,7 +23,7 @@ func (p *process) startPipeline(ctx context.Context) error {
 		return err
 	}
 	p.parts.Close("event log", log.Close)
-	policy, err := refreshpolicy.New(shelves.All(), refreshpolicy.Config{})
+	policy, err := refreshpolicy.New(shelves.All(), refreshpolicy.Config{Cooldown: shelves.Cooldown})
 	if err != nil {
 		return err
 	}

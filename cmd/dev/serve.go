@@ -89,7 +89,8 @@ func (p *process) startBus(ctx context.Context) (err error) {
 }
 
 func (p *process) startStore(context.Context) error {
-	rows, err := localstore.Open(localstore.Config{Dir: filepath.Join(p.cfg.Data, "rows"), Log: p.log})
+	// The row cache has what is read often.
+	rows, err := localstore.Open(localstore.Config{Dir: filepath.Join(p.cfg.Data, "rows"), CacheBytes: 16 << 20, Log: p.log})
 	if err != nil {
 		return err
 	}

@@ -51,7 +51,7 @@ func parse(args []string, out io.Writer) (Config, error) {
 	fs.StringVar(&c.SongsPlayed, "songsplayed", "", "`address` of the songs-played service")
 	fs.BoolVar(&c.Plaintext, "plaintext", false, "call it without TLS although it is not on loopback: only inside a network that encrypts")
 	fs.StringVar(&c.Admin, "admin", "127.0.0.1:9090", "`address` of health and metrics, on prism")
-	fs.DurationVar(&c.Cooldown, "cooldown", 0, "least event time between two refreshes of a listener")
+	fs.DurationVar(&c.Cooldown, "cooldown", shelves.Cooldown, "least event time between two refreshes of a listener")
 	fs.DurationVar(&c.Pause, "pause", 0, "after how long the source looks again; 0 means 50 ms")
 	fs.IntVar(&c.Buckets, "buckets", 8, "over how many keys of the runner's state listeners are spread, on prism")
 	fs.StringVar(&c.Job, "job", "pipeline", "`name` of the job, and of its place in the log")

@@ -24,9 +24,10 @@ import (
 
 // Config tunes the policy. The zero Config fires every shelf exactly when it is due.
 type Config struct {
-	// Cooldown is the least event time between two refreshes of one listener whose events come in order. It is
-	// kept by riding along: a refresh takes every shelf due within Cooldown with it, early, so nothing is
-	// late. At most the smallest Freshness.
+	// Cooldown is the least event time between two refreshes of one listener whose events come in order, but for what
+	// the smallest Freshness demands. It is kept by riding along: a refresh takes every shelf due within Cooldown with
+	// it, early, so nothing is late. One refresh of two shelves costs less than two, and a shelf that rides along is
+	// made again the sooner.
 	Cooldown time.Duration
 	// Lateness is how late an event may come, against newer ones of its listener and against Advance, and still
 	// count for a signal of more than one event; 0 means DefaultLateness. Other signals take any event.
@@ -80,12 +81,7 @@ func New(shelves []*shelf.Shelf, cfg Config) (*Policy, error) {
 		if _, dup := p.byName[s.Name]; dup {
 			return nil, fmt.Errorf("refresh policy: shelf %q is listed twice", s.Name)
 		}
-		freshness := s.Guard.WithDefaults().Freshness
-		if cfg.Cooldown > freshness {
-			return nil, fmt.Errorf("refresh policy: Cooldown %v is longer than the Freshness %v of shelf %q: want at most that",
-				cfg.Cooldown, freshness, s.Name)
-		}
-		r := rule{shelf: s.Name, freshness: freshness.Milliseconds()}
+		r := rule{shelf: s.Name, freshness: s.Guard.WithDefaults().Freshness.Milliseconds()}
 		for _, sig := range s.Signals() {
 			r.signals = append(r.signals, signal{event.Kind(sig.Kind), sig.AtLeast, sig.Within.Milliseconds()})
 			r.patience = max(r.patience, sig.Within.Milliseconds())
