@@ -85,7 +85,7 @@ func (r *Runner) admit(p *plan, d due, row store.Row) (*guarded, ShelfResult) {
 func (r *Runner) fill(ctx context.Context, memo *guardrail.Memo, s *guarded, p *plan, d due, sr *ShelfResult) []byte {
 	req := &shelf.Request{
 		User: p.user, Market: p.market, AsOf: sr.AsOf, Guard: s.Guard.WithDefaults(),
-		Plays: guardrail.NoListener{}, Vectors: memo.Word2Vec(r.cfg.Vectors), Catalog: memo.Catalog(r.cfg.Catalog),
+		Plays: guardrail.NoListener{}, Vectors: memo.Word2Vec(r.cfg.Vectors), Catalog: r.cfg.Catalog,
 		Top: d.top,
 	}
 	if p.user != "" {

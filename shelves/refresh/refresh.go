@@ -34,7 +34,8 @@ type Config struct {
 	// Plays gives the songs-played client of one listener, answering as of asOf. Needed.
 	Plays   func(user string, asOf time.Time) shelf.SongsPlayed
 	Vectors shelf.Word2Vec // needed
-	Catalog shelf.Catalog  // needed
+	// Catalog should remember answers, as a catalog.Cache does: listeners' refreshes ask for the same tracks. Needed.
+	Catalog shelf.Catalog
 	// DeadLetters takes triggers that Run gives up on. Needed by Run.
 	DeadLetters bus.Publisher
 

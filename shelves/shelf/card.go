@@ -38,13 +38,21 @@ func (c *Card) Validate() error {
 	if c.Title == "" {
 		return fmt.Errorf("card %q: title is empty", c.URI)
 	}
-	texts := append([]string{c.Title, c.Subtitle, c.Reason, c.Image.Template, c.Image.Alt}, c.Image.Colors...)
-	for _, text := range texts {
+	for _, text := range [...]string{c.Title, c.Subtitle, c.Reason, c.Image.Template, c.Image.Alt} {
 		if !utf8.ValidString(text) {
-			return fmt.Errorf("card %q: want valid UTF-8, got %q", c.URI, text)
+			return c.notUTF8(text)
+		}
+	}
+	for _, text := range c.Image.Colors {
+		if !utf8.ValidString(text) {
+			return c.notUTF8(text)
 		}
 	}
 	return nil
+}
+
+func (c *Card) notUTF8(text string) error {
+	return fmt.Errorf("card %q: want valid UTF-8, got %q", c.URI, text)
 }
 
 // validID reports whether s is an object's id as events carry it.

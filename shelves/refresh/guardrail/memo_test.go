@@ -19,7 +19,6 @@ import (
 type counting struct {
 	shelf.SongsPlayed
 	shelf.Word2Vec
-	shelf.Catalog
 	calls atomic.Int64
 	fail  func()
 }
@@ -50,26 +49,19 @@ func (c *counting) Nearest(ctx context.Context, seeds []shelf.Seed, k int, exclu
 	return c.Word2Vec.Nearest(ctx, seeds, k, exclude)
 }
 
-func (c *counting) Tracks(ctx context.Context, ids ...string) (map[string]shelf.Track, error) {
-	if err := c.call(ctx); err != nil {
-		return nil, err
-	}
-	return c.Catalog.Tracks(ctx, ids...)
-}
-
 func newCounting() *counting {
 	w := &shelftest.World{
 		Plays:   shelftest.Played("mozart.k525", "haydn.h104"),
 		Vectors: map[string][]float32{"mozart.k525": {1, 0}, "haydn.h104": {1, 1}},
 	}
-	return &counting{SongsPlayed: w.SongsPlayed(shelftest.Noon), Word2Vec: w.Word2Vec(), Catalog: w.Catalog()}
+	return &counting{SongsPlayed: w.SongsPlayed(shelftest.Noon), Word2Vec: w.Word2Vec()}
 }
 
 func TestMemoAsksOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCounting()
 		m := guardrail.NewMemo(t.Context())
-		p, v, k := m.SongsPlayed(c, shelftest.Noon), m.Word2Vec(c), m.Catalog(c)
+		p, v := m.SongsPlayed(c, shelftest.Noon), m.Word2Vec(c)
 		var all sync.WaitGroup
 		for range 10 {
 			all.Go(func() {
@@ -83,16 +75,11 @@ func TestMemoAsksOnce(t *testing.T) {
 				if err != nil || len(near) != 1 {
 					t.Errorf("nearest: %v, %v", near, err)
 				}
-				ts, err := k.Tracks(t.Context(), "mozart.k525")
-				if err != nil || len(ts) != 1 {
-					t.Errorf("tracks: %v, %v", ts, err)
-				}
-				delete(ts, "mozart.k525")
 			})
 		}
 		all.Wait()
-		if got := c.calls.Load(); got != 3 || m.Calls() != 3 {
-			t.Errorf("%d calls of 3 kinds: want 3", got)
+		if got := c.calls.Load(); got != 2 || m.Calls() != 2 {
+			t.Errorf("%d calls of 2 kinds: want 2", got)
 		}
 		if ps, err := p.Recent(t.Context(), 2); err != nil || ps[0].Track != "haydn.h104" {
 			t.Errorf("later: got %v, %v", ps, err)
@@ -113,12 +100,11 @@ func TestMemoKeepsWhatDiffersApart(t *testing.T) {
 		v.Nearest(ctx, []shelf.Seed{{Track: "a", Weight: 2}}, 1, nil)
 		v.Nearest(ctx, []shelf.Seed{{Track: "a"}}, 1, []string{"b"})
 		v.Nearest(ctx, []shelf.Seed{{Track: "a"}, {Track: "b"}}, 1, nil)
-		k := m.Catalog(c)
-		k.Tracks(ctx, "a", "b")
-		k.Tracks(ctx, "b", "a")
-		k.Tracks(ctx) // nothing to ask
-		if got := c.calls.Load(); got != 9 {
-			t.Errorf("%d calls, want 9", got)
+		v.Nearest(ctx, []shelf.Seed{{Track: "ab"}}, 1, nil)
+		v.Nearest(ctx, []shelf.Seed{{Track: "a"}}, 1, []string{"b", "c"})
+		v.Nearest(ctx, []shelf.Seed{{Track: "a"}}, 1, []string{"bc"})
+		if got := c.calls.Load(); got != 10 {
+			t.Errorf("%d calls, want 10", got)
 		}
 	})
 }
