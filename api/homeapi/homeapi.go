@@ -17,6 +17,7 @@ import (
 	"homefeed/api/compress"
 	"homefeed/api/edge"
 	"homefeed/api/faults"
+	"homefeed/api/gate"
 	"homefeed/api/home"
 	"homefeed/api/marketcache"
 	"homefeed/api/ondemand"
@@ -68,10 +69,11 @@ type API struct {
 	answers    *answers
 	tokens     *cardtoken.Tokens
 	pages      *pagetoken.Sealer
-	making     atomic.Int64    // how many Homes
+	gate       *gate.Gate      // of Homes that are made
 	overloaded *apierror.Error // ready made, as refusing must cost next to nothing
 	workspaces sync.Pool
 	bodies     compress.Bodies
+	marketKeys map[string]store.Key
 	peek       func(store.Key) (store.Row, bool) // what Rows has in memory; nil: it has none
 
 	// The values of headers, shared by all responses.
@@ -82,7 +84,8 @@ type API struct {
 func New(c Config) (*API, error) {
 	a := &API{
 		rows: c.Rows, limits: c.Limits, faults: c.Faults, now: c.Now, shelves: c.Shelves, demand: c.Demand,
-		tokens: c.Tokens, pages: c.Pages, perShelf: map[string]shelfMetrics{},
+		tokens: c.Tokens, pages: c.Pages, perShelf: map[string]shelfMetrics{}, gate: gate.New(c.Limits.AtOnce, c.Limits.StoreTimeout),
+		marketKeys: marketKeys(),
 		overloaded: apierror.Unavailable("OVERLOADED", "as many Homes are being made as can be", time.Second, nil).Ready(),
 	}
 	var err error
