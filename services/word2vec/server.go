@@ -197,9 +197,15 @@ func (s *Server) GetModel(context.Context, *word2vecpb.GetModelRequest) (*word2v
 	c := m.content
 	build := &word2vecpb.BuildSettings{
 		Lists: int32(c.Lists()), Recall: c.Recall, RecallFound: c.Report.Recall, Codes: len(c.Codes) > 0, Seed: c.Seed,
+		Cells: int32(max(len(c.CellStarts)-1, 0)),
 	}
 	for _, probes := range c.Probes {
 		build.Probes = append(build.Probes, int32(probes))
+	}
+	if build.Cells > 0 {
+		for _, probes := range c.CellProbes {
+			build.CellProbes = append(build.CellProbes, int32(probes))
+		}
 	}
 	return &word2vecpb.GetModelResponse{
 		Version: c.Version, Tracks: int32(c.Len()), Dim: int32(c.Dim), Name: c.Name, Labels: c.Labels(), Build: build,

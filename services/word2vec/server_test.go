@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -21,6 +22,7 @@ import (
 
 	"homefeed/services/rpc"
 	"homefeed/services/word2vec"
+	"homefeed/services/word2vec/ivf"
 	"homefeed/services/word2vec/modelfile"
 	"homefeed/services/word2vec/vectors"
 	"homefeed/services/word2vec/word2vecpb"
@@ -187,11 +189,16 @@ func labelled(t testing.TB) *word2vec.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), "m.hfm")
-	err = modelfile.Save(t.Context(), path, v, modelfile.Options{
+	return saved(t, v, modelfile.Options{
 		Name: "compass", Labels: map[string][]string{"ne": {"SE", "explicit"}, "e": {"SE"}, "s": {"SE"}, "w": {"NO"}},
 	})
-	if err != nil {
+}
+
+// saved serves the vectors from a model file.
+func saved(t testing.TB, v *vectors.Vectors, o modelfile.Options) *word2vec.Server {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "m.hfm")
+	if err := modelfile.Save(t.Context(), path, v, o); err != nil {
 		t.Fatal(err)
 	}
 	s, err := word2vec.OpenServer(path, word2vec.Options{})
@@ -285,6 +292,34 @@ func TestGetModelTellsHowItWasBuilt(t *testing.T) {
 	}
 	if diff := gocmp.Diff(want, m, protocmp.Transform()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestGetModelTellsOfListsAndCells(t *testing.T) {
+	const n, dim = 2000, 8
+	ids, values, r := make([]string, n), make([]float32, n*dim), rand.New(rand.NewPCG(1, 2))
+	for i := range ids {
+		ids[i] = fmt.Sprint("t", i)
+	}
+	for i := range values {
+		values[i] = float32(r.NormFloat64())
+	}
+	v, err := vectors.New(ids, dim, values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := saved(t, v, modelfile.Options{Index: ivf.Options{Lists: 50}}).GetModel(t.Context(), &word2vecpb.GetModelRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := m.GetBuild()
+	if b.GetLists() < 10 || b.GetCells() < 2 || b.GetCells() > b.GetLists() || len(b.GetCellProbes()) != len(b.GetProbes()) {
+		t.Fatalf("build settings: %v", b)
+	}
+	for _, probes := range b.GetCellProbes() {
+		if probes < 1 || probes > b.GetCells() {
+			t.Errorf("%d cells are opened of %d", probes, b.GetCells())
+		}
 	}
 }
 

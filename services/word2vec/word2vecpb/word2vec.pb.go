@@ -844,8 +844,11 @@ type BuildSettings struct {
 	Recall      float64 `protobuf:"fixed64,3,opt,name=recall,proto3" json:"recall,omitempty"`
 	RecallFound float64 `protobuf:"fixed64,4,opt,name=recall_found,json=recallFound,proto3" json:"recall_found,omitempty"`
 	// Whether candidates are found by vectors of a quarter of the size.
-	Codes         bool   `protobuf:"varint,5,opt,name=codes,proto3" json:"codes,omitempty"`
-	Seed          uint64 `protobuf:"varint,6,opt,name=seed,proto3" json:"seed,omitempty"`
+	Codes bool   `protobuf:"varint,5,opt,name=codes,proto3" json:"codes,omitempty"`
+	Seed  uint64 `protobuf:"varint,6,opt,name=seed,proto3" json:"seed,omitempty"`
+	// The cells that lists are found through, and how many of them a search opens, as for probes. 0: there is one list.
+	Cells         int32   `protobuf:"varint,7,opt,name=cells,proto3" json:"cells,omitempty"`
+	CellProbes    []int32 `protobuf:"varint,8,rep,packed,name=cell_probes,json=cellProbes,proto3" json:"cell_probes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -920,6 +923,20 @@ func (x *BuildSettings) GetSeed() uint64 {
 		return x.Seed
 	}
 	return 0
+}
+
+func (x *BuildSettings) GetCells() int32 {
+	if x != nil {
+		return x.Cells
+	}
+	return 0
+}
+
+func (x *BuildSettings) GetCellProbes() []int32 {
+	if x != nil {
+		return x.CellProbes
+	}
+	return nil
 }
 
 type ReloadRequest struct {
@@ -1071,14 +1088,17 @@ const file_services_word2vec_word2vecpb_word2vec_proto_rawDesc = "" +
 	"\x03dim\x18\x03 \x01(\x05R\x03dim\x12\x12\n" +
 	"\x04name\x18\x04 \x01(\tR\x04name\x12\x16\n" +
 	"\x06labels\x18\x05 \x03(\tR\x06labels\x129\n" +
-	"\x05build\x18\x06 \x01(\v2#.homefeed.word2vec.v1.BuildSettingsR\x05build\"\xa2\x01\n" +
+	"\x05build\x18\x06 \x01(\v2#.homefeed.word2vec.v1.BuildSettingsR\x05build\"\xd9\x01\n" +
 	"\rBuildSettings\x12\x14\n" +
 	"\x05lists\x18\x01 \x01(\x05R\x05lists\x12\x16\n" +
 	"\x06probes\x18\x02 \x03(\x05R\x06probes\x12\x16\n" +
 	"\x06recall\x18\x03 \x01(\x01R\x06recall\x12!\n" +
 	"\frecall_found\x18\x04 \x01(\x01R\vrecallFound\x12\x14\n" +
 	"\x05codes\x18\x05 \x01(\bR\x05codes\x12\x12\n" +
-	"\x04seed\x18\x06 \x01(\x04R\x04seed\"\x0f\n" +
+	"\x04seed\x18\x06 \x01(\x04R\x04seed\x12\x14\n" +
+	"\x05cells\x18\a \x01(\x05R\x05cells\x12\x1f\n" +
+	"\vcell_probes\x18\b \x03(\x05R\n" +
+	"cellProbes\"\x0f\n" +
 	"\rReloadRequest\"B\n" +
 	"\x0eReloadResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x16\n" +
