@@ -30,7 +30,8 @@ import (
 type Config struct {
 	// Dir holds the store; it is made when it is missing. One process opens it at a time.
 	Dir string
-	// CacheBytes bounds the block cache, outside Go's heap where cgo is on. 0 means 64 MiB.
+	// CacheBytes bounds the block cache, outside Go's heap where cgo is on; the write buffers in use count as part of it.
+	// 0 means 64 MiB.
 	CacheBytes int64
 	// BufferBytes is the size of a write buffer; up to four are in memory, and Open replays at most that much.
 	// 0 means 16 MiB; less than 1 MiB is refused.
