@@ -17,12 +17,17 @@ type hop struct {
 	Count *int64 `json:"count"` // null: nobody counts it in this process
 }
 
-// latency is how long a shelf takes from an event to the row that shows it.
+// latency is how long a shelf takes from an event to the row that shows it, in all rows so far. The page shows what has
+// come since it was opened: a log that was replayed before is of long ago.
 type latency struct {
-	Shelf string  `json:"shelf"`
-	Rows  uint64  `json:"rows"`
-	P50   float64 `json:"p50"` // seconds
-	P99   float64 `json:"p99"`
+	Shelf   string   `json:"shelf"`
+	Buckets []bucket `json:"buckets"` // the last one is of any time
+}
+
+// bucket is how many rows took up to Seconds.
+type bucket struct {
+	Seconds float64 `json:"seconds"`
+	Rows    uint64  `json:"rows"`
 }
 
 // steps says which metric counts which hop; value, where set, is the one label value that counts.
@@ -66,9 +71,7 @@ func wayOf(g prometheus.Gatherer) (way, error) {
 		if h.GetSampleCount() == 0 || len(m.GetLabel()) == 0 {
 			continue
 		}
-		w.Visible = append(w.Visible, latency{
-			Shelf: m.GetLabel()[0].GetValue(), Rows: h.GetSampleCount(), P50: quantile(h, .5), P99: quantile(h, .99),
-		})
+		w.Visible = append(w.Visible, latency{Shelf: m.GetLabel()[0].GetValue(), Buckets: bucketsOf(h)})
 	}
 	slices.SortFunc(w.Visible, func(a, b latency) int { return strings.Compare(a.Shelf, b.Shelf) })
 	return w, nil
@@ -86,19 +89,16 @@ func count(f *dto.MetricFamily, value string) int64 {
 	return int64(sum)
 }
 
-// quantile is read off the buckets with straight lines between their bounds; above the last it is that bound.
-func quantile(h *dto.Histogram, q float64) float64 {
-	rank := q * float64(h.GetSampleCount())
-	var below, bound float64
+// bucketsOf leaves out a last bound of infinity, which JSON doesn't know: the last bucket has its rows.
+func bucketsOf(h *dto.Histogram) []bucket {
+	var all []bucket
 	for _, b := range h.GetBucket() {
-		if math.IsInf(b.GetUpperBound(), 1) {
-			break
+		if !math.IsInf(b.GetUpperBound(), 1) {
+			all = append(all, bucket{b.GetUpperBound(), b.GetCumulativeCount()})
 		}
-		upTo := float64(b.GetCumulativeCount())
-		if upTo >= rank && upTo > below {
-			return bound + (b.GetUpperBound()-bound)*(rank-below)/(upTo-below)
-		}
-		below, bound = upTo, b.GetUpperBound()
 	}
-	return bound
+	if len(all) > 0 {
+		all[len(all)-1].Rows = h.GetSampleCount()
+	}
+	return all
 }

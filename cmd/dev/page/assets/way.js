@@ -9,6 +9,7 @@ export class Way {
   constructor(panel, hops, visible, rows) {
     Object.assign(this, { panel, hops, visible, rows });
     this.last = null;
+    this.before = new Map(); // by shelf: the buckets when the page was opened
   }
 
   // run asks again and again until signal ends it or there is nothing to show.
@@ -35,9 +36,32 @@ export class Way {
       return make('li', { className: rate > 0 ? 'live' : '' }, make('b', { textContent: hop.name }), make('span', { textContent: hop.what, title: hop.what }),
         make('output', {}, make('small', { textContent: rate > 0 ? `+${shown}/s` : '' }), hop.count == null ? '–' : hop.count.toLocaleString()));
     }));
-    this.visible.hidden = way.visible.length === 0;
-    const seconds = (s) => (s < 1 ? `${Math.round(s * 1000)} ms` : s < 100 ? `${s.toFixed(1)} s` : ago(1000 * s));
-    this.rows.replaceChildren(...way.visible.map((v) => make('tr', {}, make('td', { textContent: v.shelf.replaceAll('_', ' ') }), make('td', { textContent: seconds(v.p50) }), make('td', { textContent: seconds(v.p99) }))));
+    this.showSpeeds(way.visible);
     this.last = { way, at: now };
   }
+
+  showSpeeds(shelves) {
+    if (this.last === null) for (const { shelf, buckets } of shelves) this.before.set(shelf, buckets);
+    this.visible.hidden = shelves.length === 0;
+    const text = (s) => (s == null ? '–' : s < 1 ? `${Math.round(s * 1000)} ms` : s < 100 ? `${s.toFixed(1)} s` : ago(1000 * s));
+    this.rows.replaceChildren(...shelves.map(({ shelf, buckets }) => {
+      const cell = (q) => make('td', { textContent: text(quantile(buckets, this.before.get(shelf), q)) });
+      return make('tr', {}, make('td', { textContent: shelf.replaceAll('_', ' ') }), cell(0.5), cell(0.99));
+    }));
+  }
+}
+
+// quantile is read off the buckets, less those of before, with straight lines between their bounds; above the last it is
+// that bound. Null: there is nothing new.
+function quantile(buckets, before, q) {
+  const rows = (i) => buckets[i].rows - (before?.[i]?.rows ?? 0);
+  const all = rows(buckets.length - 1);
+  if (all <= 0) return null;
+  let [low, below] = [0, 0];
+  for (let i = 0; i < buckets.length; i++) {
+    const upTo = rows(i);
+    if (upTo >= q * all && upTo > below) return low + ((buckets[i].seconds - low) * (q * all - below)) / (upTo - below);
+    [low, below] = [buckets[i].seconds, upTo];
+  }
+  return low;
 }
