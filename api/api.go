@@ -75,8 +75,8 @@ type Limits struct {
 	// Intakes is how many batches of events are handled at once, each up to 1 MiB and what it decodes to; more
 	// are told to come again. 0 means 64.
 	Intakes int
-	// Homes is how many Homes that are not in memory are read and made at once, at about 200 KiB each. As many more wait,
-	// at most StoreTimeout, and the rest are told to come again. 0 means 1024.
+	// Homes is how many Homes that are not in memory are read and made at once, at about 200 KiB each; more are told to
+	// come again. 0 means 1024.
 	Homes int
 }
 

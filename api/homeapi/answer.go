@@ -10,7 +10,6 @@ import (
 	"github.com/cespare/xxhash/v2"
 	"github.com/maypok86/otter/v2"
 
-	"homefeed/api/edge"
 	"homefeed/api/home"
 	"homefeed/shelves/store"
 )
@@ -23,7 +22,6 @@ type answer struct {
 	// The values of headers; slices, because a response's headers take those without an allocation. Empty: none.
 	etag, length []string
 	until        time.Time // when it would be another by itself; zero: never
-	row          store.Key // of the listener, where the answer is kept
 	stamp                  // of what it was made of
 }
 
@@ -111,32 +109,26 @@ type stamp struct {
 	sum    uint64
 }
 
-// last is the kept answer, or nil when there is none or its time is over.
-func (k *answers) last(key answerKey, now time.Time) *answer {
+// get is the kept answer when it says what src says now; else the stamp for keep.
+func (k *answers) get(key answerKey, cfg *home.Config, src *reading, now time.Time) (*answer, stamp) {
 	kept, ok := k.kept.GetIfPresent(key)
-	if !ok || !kept.until.IsZero() && !now.Before(kept.until) {
-		return nil
+	ok = ok && (kept.until.IsZero() || now.Before(kept.until))
+	id := originOf(cfg, src)
+	if ok && kept.origin == id && id.row != nil {
+		return kept, stamp{}
 	}
-	return kept
-}
-
-// of reports whether the answer says what src says now. If not, it gives the stamp for keep.
-func (a *answer) of(cfg *home.Config, src *reading) (made stamp, same bool) {
-	if id := originOf(cfg, src); a.origin == id && id.row != nil {
-		return stamp{}, true
+	made := stamp{id, sumOf(cfg, src)}
+	if ok && kept.sum == made.sum {
+		return kept, stamp{}
 	}
-	made = stampOf(cfg, src)
-	return made, a.sum == made.sum
+	return nil, made
 }
-
-func stampOf(cfg *home.Config, src *reading) stamp { return stamp{originOf(cfg, src), sumOf(cfg, src)} }
 
 // keep gives the answer its ETag, and its own memory where it is kept.
 func (k *answers) keep(key answerKey, made stamp, out *answer) {
 	out.stamp = made
 	out.etag = []string{etagOf(made.sum, key, out.shelves)}
 	if !k.off {
-		out.row, _ = edge.UserKey(key.user) // it is valid: its row was read
 		out.body = bytes.Clone(out.body)
 		k.kept.Set(key, out)
 	}

@@ -41,20 +41,12 @@ func (a *API) Home(w http.ResponseWriter, r *http.Request, who identity.Identity
 
 // remembered is Home as it was sent before, if there is nothing to wait for and it would be the same again.
 func (a *API) remembered(ctx context.Context, cfg *home.Config, key answerKey, now time.Time) (out *answer, degraded bool) {
-	kept := a.answers.last(key, now)
-	if kept == nil || a.peek == nil {
+	src := a.peeked(ctx, cfg, key)
+	if src == nil {
 		return nil, false
 	}
-	var src reading
-	var ok bool
-	if src.Row, ok = a.peek(kept.row); !ok || a.demand != nil && !hasShelves(cfg, src.Row) {
-		return nil, false
-	}
-	a.complete(ctx, cfg, key.user, key.query.market, 1, &src, nil)
-	if _, same := kept.of(cfg, &src); !same {
-		return nil, false
-	}
-	return kept, src.degraded
+	out, _ = a.answers.get(key, cfg, src, now)
+	return out, src.degraded
 }
 
 // firstPage reads what Home shows and makes it.
@@ -64,14 +56,8 @@ func (a *API) firstPage(ctx context.Context, ws *workspace, cfg *home.Config, ke
 		var made stamp
 		keep := !src.Made && !src.Stale
 		if keep {
-			if kept := a.answers.last(key, now); kept != nil {
-				var same bool
-				if made, same = kept.of(cfg, src); same {
-					out = kept
-					return nil
-				}
-			} else {
-				made = stampOf(cfg, src)
+			if out, made = a.answers.get(key, cfg, src, now); out != nil {
+				return nil
 			}
 		}
 		viewer := viewerOf(key.user, key.query, now)
@@ -246,7 +232,7 @@ func (a *API) exact(ctx context.Context, scope shelf.Scope, user, market string)
 	if scope == shelf.Listener {
 		src.Row, err = a.readRow(ctx, key, 1)
 	} else {
-		src.Markets, err = a.marketRows(ctx, nil, market)
+		src.Markets, err = a.marketRows(ctx, market)
 	}
 	if err != nil {
 		return src, apierror.Unavailable("STORE_UNAVAILABLE", "the row could not be read", time.Second, err)

@@ -17,7 +17,6 @@ import (
 	"homefeed/api/compress"
 	"homefeed/api/edge"
 	"homefeed/api/faults"
-	"homefeed/api/gate"
 	"homefeed/api/home"
 	"homefeed/api/marketcache"
 	"homefeed/api/ondemand"
@@ -69,11 +68,10 @@ type API struct {
 	answers    *answers
 	tokens     *cardtoken.Tokens
 	pages      *pagetoken.Sealer
-	gate       *gate.Gate      // of Homes that are made
+	making     atomic.Int64    // how many Homes
 	overloaded *apierror.Error // ready made, as refusing must cost next to nothing
 	workspaces sync.Pool
 	bodies     compress.Bodies
-	marketKeys map[string]store.Key
 	peek       func(store.Key) (store.Row, bool) // what Rows has in memory; nil: it has none
 
 	// The values of headers, shared by all responses.
@@ -84,8 +82,7 @@ type API struct {
 func New(c Config) (*API, error) {
 	a := &API{
 		rows: c.Rows, limits: c.Limits, faults: c.Faults, now: c.Now, shelves: c.Shelves, demand: c.Demand,
-		tokens: c.Tokens, pages: c.Pages, perShelf: map[string]shelfMetrics{}, gate: gate.New(c.Limits.AtOnce, c.Limits.StoreTimeout),
-		marketKeys: marketKeys(),
+		tokens: c.Tokens, pages: c.Pages, perShelf: map[string]shelfMetrics{},
 		overloaded: apierror.Unavailable("OVERLOADED", "as many Homes are being made as can be", time.Second, nil).Ready(),
 	}
 	var err error

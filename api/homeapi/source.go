@@ -16,15 +16,32 @@ import (
 // reading is what was read for a Home.
 type reading struct {
 	home.Source
-	degraded bool         // something could not be had, and is left out
-	lent     bool         // the row is somebody else's memory, and others' after this
-	markets  [2]store.Row // the memory of Markets
+	degraded bool // something could not be had, and is left out
+	lent     bool // the row is somebody else's memory, and others' after this
 }
 
 // source reads what Home shows, makes it where the listener has nothing, and calls use with it. Its error is the
 // listener's id's, or use's.
 func (a *API) source(ctx context.Context, cfg *home.Config, user, market string, use func(*reading) error) error {
 	return a.read(ctx, cfg, user, market, 1, use)
+}
+
+// peeked is what source would call use with, when there is nothing to wait for, else nil.
+func (a *API) peeked(ctx context.Context, cfg *home.Config, key answerKey) *reading {
+	if a.peek == nil {
+		return nil
+	}
+	row, err := edge.UserKey(key.user)
+	if err != nil {
+		return nil
+	}
+	src := new(reading)
+	var ok bool
+	if src.Row, ok = a.peek(row); !ok || a.demand != nil && !hasShelves(cfg, src.Row) {
+		return nil
+	}
+	a.complete(ctx, cfg, key.user, key.query.market, 1, src, nil)
+	return src
 }
 
 // pinned reads every generation that there is, so that a later page finds those of the first.
@@ -37,13 +54,10 @@ func (a *API) read(ctx context.Context, cfg *home.Config, user, market string, v
 	if err != nil {
 		return err
 	}
-	// Homes that are in memory need no place: they cost less than it takes to refuse them. Nor does sending one, which
-	// a slow phone draws out.
-	if !a.gate.Enter(ctx) {
-		a.metrics.refused.Inc()
+	if !a.enter() {
 		return a.overloaded
 	}
-	defer a.gate.Leave()
+	defer a.leave()
 	complete := func(row store.Row, lent bool, failed error) {
 		src := reading{Source: home.Source{Row: row}, lent: lent}
 		a.complete(ctx, cfg, user, market, versions, &src, failed)
@@ -67,6 +81,19 @@ func (a *API) read(ctx context.Context, cfg *home.Config, user, market string, v
 	return err
 }
 
+// enter takes one of the places for Homes that are being made, if one is free. Those that are in memory need none: they
+// cost less than it takes to refuse them. Nor does sending one, which a slow phone draws out.
+func (a *API) enter() bool {
+	if a.making.Add(1) <= int64(a.limits.AtOnce) {
+		return true
+	}
+	a.making.Add(-1)
+	a.metrics.refused.Inc()
+	return false
+}
+
+func (a *API) leave() { a.making.Add(-1) }
+
 // complete adds to the listener's row what else there is to show.
 func (a *API) complete(ctx context.Context, cfg *home.Config, user, market string, versions int, src *reading, failed error) {
 	if failed != nil {
@@ -83,7 +110,7 @@ func (a *API) complete(ctx context.Context, cfg *home.Config, user, market strin
 	if versions > 1 {
 		rows = a.marketGenerations
 	}
-	if src.Markets, failed = rows(ctx, src.markets[:0], market); failed != nil {
+	if src.Markets, failed = rows(ctx, market); failed != nil {
 		src.degraded = true
 	}
 }
@@ -119,15 +146,15 @@ func hasShelves(cfg *home.Config, row store.Row) bool {
 	return false
 }
 
-// marketRows appends the rows of the market and of the world, which has what the market lacks, as far as they can be
-// had; the error says that one could not.
-func (a *API) marketRows(ctx context.Context, rows []store.Row, market string) ([]store.Row, error) {
-	return a.eachMarket(rows, market, func(key store.Key) (store.Row, error) { return a.markets.Get(ctx, key) })
+// marketRows are the rows of the market and of the world, which has what the market lacks, as far as they can be had;
+// the error says that one could not.
+func (a *API) marketRows(ctx context.Context, market string) ([]store.Row, error) {
+	return eachMarket(market, func(key store.Key) (store.Row, error) { return a.markets.Get(ctx, key) })
 }
 
 // marketGenerations is marketRows with more than the newest, which the cache hasn't.
-func (a *API) marketGenerations(ctx context.Context, rows []store.Row, market string) ([]store.Row, error) {
-	return a.eachMarket(rows, market, func(key store.Key) (store.Row, error) {
+func (a *API) marketGenerations(ctx context.Context, market string) ([]store.Row, error) {
+	return eachMarket(market, func(key store.Key) (store.Row, error) {
 		row, err := a.readRow(ctx, key, store.Versions)
 		if err != nil {
 			a.faults.Degraded("market", err)
@@ -136,14 +163,14 @@ func (a *API) marketGenerations(ctx context.Context, rows []store.Row, market st
 	})
 }
 
-func (a *API) eachMarket(rows []store.Row, market string, get func(store.Key) (store.Row, error)) (_ []store.Row, failed error) {
-	for _, m := range [...]string{market, trigger.World} {
+func eachMarket(market string, get func(store.Key) (store.Row, error)) (rows []store.Row, failed error) {
+	for _, m := range []string{market, trigger.World} {
 		if m == "" {
 			continue
 		}
-		key, valid := a.marketKeys[m]
-		if !valid {
-			return rows, fmt.Errorf("market %q: want an ISO 3166-1 alpha-2 code", m)
+		key, err := store.MarketKey(m)
+		if err != nil {
+			return rows, err
 		}
 		row, err := get(key)
 		if err != nil {
@@ -153,23 +180,6 @@ func (a *API) eachMarket(rows []store.Row, market string, get func(store.Key) (s
 		rows = append(rows, row)
 	}
 	return rows, failed
-}
-
-// marketKeys are those of all markets that a request can name.
-func marketKeys() map[string]store.Key {
-	names := []string{trigger.World}
-	for a := 'A'; a <= 'Z'; a++ {
-		for b := 'A'; b <= 'Z'; b++ {
-			names = append(names, string([]rune{a, b}))
-		}
-	}
-	keys := make(map[string]store.Key, len(names))
-	for _, name := range names {
-		if key, err := store.MarketKey(name); err == nil {
-			keys[name] = key
-		}
-	}
-	return keys
 }
 
 func (a *API) readMarket(ctx context.Context, key store.Key) (store.Row, error) {
