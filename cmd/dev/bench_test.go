@@ -74,10 +74,13 @@ const (
 	beyond     = "homefeed_refresh_beyond_freshness_seconds"
 )
 
-var soaking = flag.Duration("soak", 2*time.Minute, "how long BenchmarkLive plays; want a minute or more")
+var (
+	soaking = flag.Duration("soak", 2*time.Minute, "how long BenchmarkLive plays; want a minute or more")
+	filling = flag.Int("fill", 0, "thousands of events that BenchmarkLive posts first, so that caches are full")
+)
 
 // BenchmarkLive plays 500 events a second of 5,000 listeners: how long after the freshness delay rows are there, what
-// it costs, and, with -soak 10m, whether memory stays flat. The first part of the time warms up: everybody comes at once
+// it costs, and, with -soak 10m -fill 300, whether memory stays flat. The first part of the time warms up: everybody comes at once
 // there, and after the longest freshness delay three times as many refreshes are due for some seconds as ever after.
 func BenchmarkLive(b *testing.B) {
 	soak := *soaking
@@ -85,6 +88,11 @@ func BenchmarkLive(b *testing.B) {
 	for range b.N {
 		dev := newInstance(b)
 		l := newListening(5000)
+		for _, body := range makeBodies(*filling, 1000) {
+			if err := dev.post(b.Context(), body); err != nil {
+				b.Fatal(err)
+			}
+		}
 		tick := time.NewTicker(10 * time.Millisecond)
 		began := time.Now()
 		play := func(until time.Duration) reading {
