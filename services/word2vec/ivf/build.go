@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 
 	"homefeed/services/word2vec/dot"
+	"homefeed/services/word2vec/ivf/clusters"
 )
 
 // DefaultRecall is the share of the 10 nearest that a search has to find if nobody says otherwise.
@@ -58,7 +59,7 @@ func Build(ctx context.Context, dim int, vectors []float32, o Options) (*Built, 
 		o.Recall = DefaultRecall
 	}
 	p := pad(dim, vectors)
-	if o.Lists == 1 || o.Lists == 0 && p.len() < ExactBelow {
+	if o.Lists == 1 || o.Lists == 0 && p.Len() < ExactBelow {
 		return scanned(dim, p), ctx.Err()
 	}
 	r := rand.New(rand.NewPCG(o.Seed, 0))
@@ -67,8 +68,8 @@ func Build(ctx context.Context, dim int, vectors []float32, o Options) (*Built, 
 		return nil, err
 	}
 	var best *plan
-	for _, lists := range candidates(p.len(), o.Lists) {
-		c, err := divide(ctx, p, exam.others(), lists, r)
+	for _, lists := range candidates(p.Len(), o.Lists) {
+		c, err := clusters.Divide(ctx, p, exam.others(), lists, r)
 		if err != nil {
 			return nil, err
 		}
@@ -87,13 +88,13 @@ func Build(ctx context.Context, dim int, vectors []float32, o Options) (*Built, 
 // Scan is an index of one list: searches compare all rows, and are exact.
 func Scan(dim int, vectors []float32) *Built { return scanned(dim, pad(dim, vectors)) }
 
-func scanned(dim int, p points) *Built {
-	order := make([]int, p.len())
+func scanned(dim int, p clusters.Points) *Built {
+	order := make([]int, p.Len())
 	for i := range order {
 		order[i] = i
 	}
-	x := &Index{Dim: dim, Vectors: p.all, Starts: []uint32{0, uint32(p.len())}, Probes: Probes{1, 1, 1}}
-	return &Built{x, order, Report{Recall: 1, Rows: float64(p.len())}}
+	x := &Index{Dim: dim, Vectors: p.All, Starts: []uint32{0, uint32(p.Len())}, Probes: Probes{1, 1, 1}}
+	return &Built{x, order, Report{Recall: 1, Rows: float64(p.Len())}}
 }
 
 // candidates are the numbers of lists to try.
@@ -106,52 +107,38 @@ func candidates(rows, wanted int) []int {
 }
 
 // pad is the vectors as points whose length the kernels take. They are not copied if it already is.
-func pad(dim int, vectors []float32) points {
-	p := points{stride: RowLen(dim), all: vectors}
-	if p.stride == dim {
+func pad(dim int, vectors []float32) clusters.Points {
+	p := clusters.Points{Stride: RowLen(dim), All: vectors}
+	if p.Stride == dim {
 		return p
 	}
 	n := len(vectors) / dim
-	p.all = make([]float32, n*p.stride)
+	p.All = make([]float32, n*p.Stride)
 	for i := range n {
-		copy(p.at(i), vectors[i*dim:(i+1)*dim])
+		copy(p.At(i), vectors[i*dim:(i+1)*dim])
 	}
 	return p
 }
 
 // build moves the rows into their lists, where they keep the order that they had.
-func (pl *plan) build(dim int, p points, plain bool) *Built {
+func (pl *plan) build(dim int, p clusters.Points, plain bool) *Built {
 	x := &Index{
-		Dim: dim, Vectors: make([]float32, len(p.all)), Centroids: pl.clusters.all, Starts: pl.starts, Probes: pl.lists,
-		Cells: pl.clusters.cells, CellStarts: pl.clusters.starts, CellProbes: pl.cells,
+		Dim: dim, Vectors: make([]float32, len(p.All)), Centroids: pl.clusters.All, Starts: pl.starts, Probes: pl.lists,
+		Cells: pl.clusters.Cells, CellStarts: pl.clusters.Starts, CellProbes: pl.cells,
 	}
-	order, next := make([]int, p.len()), append([]uint32(nil), pl.starts...)
+	order, next := make([]int, p.Len()), append([]uint32(nil), pl.starts...)
 	for i, list := range pl.home {
 		row := int(next[list])
 		next[list]++
 		order[row] = i
-		copy(x.Vectors[row*p.stride:], p.at(i))
+		copy(x.Vectors[row*p.Stride:], p.At(i))
 	}
 	if !plain {
-		middle := mean(dim, x.Vectors)
+		middle := p.Mean()[:dim]
 		x.Codes, x.Scales = encode(middle, x.Vectors)
 		x.CentroidCodes, x.CentroidScales = encode(middle, x.Centroids)
 	}
 	return &Built{Index: x, Order: order}
-}
-
-// mean is the middle of padded vectors.
-func mean(dim int, all []float32) []float32 {
-	stride := RowLen(dim)
-	sum := make([]float64, stride)
-	for at := 0; at < len(all); at += stride {
-		add(sum, all[at:at+stride])
-	}
-	middle := make([]float32, dim)
-	for i := range middle {
-		middle[i] = float32(sum[i] / float64(len(all)/stride))
-	}
-	return middle
 }
 
 // encode is the codes of padded vectors, of how each differs from the middle: a query's product with the middle is the

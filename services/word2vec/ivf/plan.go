@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"homefeed/services/word2vec/dot"
+	"homefeed/services/word2vec/ivf/clusters"
 	"homefeed/services/word2vec/ivf/topk"
 )
 
@@ -20,7 +21,7 @@ const (
 
 // plan is an index before its rows are moved, and what is known of searches that open some of its cells.
 type plan struct {
-	clusters     *clusters
+	clusters     *clusters.Clusters
 	home         []int // the list of each point
 	starts       []uint32
 	ways         []way
@@ -55,26 +56,33 @@ func ways(cells, lists int) []way {
 }
 
 // plan finds out where in the ranks of cells and lists the nearest rows are, and so how many of each it takes.
-func (e *exam) plan(ctx context.Context, c *clusters, recall float64) (*plan, error) {
-	home, err := c.assign(ctx, e.points)
+func (e *exam) plan(ctx context.Context, c *clusters.Clusters, recall float64) (*plan, error) {
+	home, err := c.Assign(ctx, e.points)
 	if err != nil {
 		return nil, err
 	}
 	pl := &plan{
-		clusters: c, home: home, starts: startsOf(home, c.len()), ways: ways(len(c.starts)-1, c.len()), questions: len(e.rows),
+		clusters: c, home: home, starts: startsOf(home, c.Len()), ways: ways(len(c.Starts)-1, c.Len()), questions: len(e.rows),
 	}
 	var adding sync.Mutex
-	err = parallel(ctx, len(e.rows), func(from, to int) {
-		part := ways(len(c.starts)-1, c.len())
+	err = e.share(func(from, to int) error {
+		part := ways(len(c.Starts)-1, c.Len())
 		for i := from; i < to; i++ {
-			pl.ask(part, e.points.at(e.rows[i]), e.nearest[i])
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			pl.ask(part, e.points.At(e.rows[i]), e.nearest[i])
 		}
 		adding.Lock()
 		defer adding.Unlock()
 		for i := range part {
 			pl.ways[i].add(&part[i])
 		}
+		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
 	for d, depth := range depths {
 		for _, near := range e.nearest {
 			pl.wanted[d] += min(depth, len(near))
@@ -84,26 +92,26 @@ func (e *exam) plan(ctx context.Context, c *clusters, recall float64) (*plan, er
 		pl.ways[i].sumUp()
 	}
 	pl.aim(recall)
-	return pl, err
+	return pl, nil
 }
 
 // ask adds to ways what it takes to find the near points of a query.
 func (pl *plan) ask(ways []way, query []float32, near []int) {
 	c := pl.clusters
-	cellRank := make([]int, c.len()) // of each list
-	for rank, cell := range ranked(query, c.cells) {
-		for list := c.starts[cell.Row()]; list < c.starts[cell.Row()+1]; list++ {
+	cellRank := make([]int, c.Len()) // of each list
+	for rank, cell := range ranked(query, c.Cells) {
+		for list := c.Starts[cell.Row()]; list < c.Starts[cell.Row()+1]; list++ {
 			cellRank[list] = rank
 		}
 	}
 	var held [len(depths)][]int // of each list, how many of the near ones it has
 	for d, depth := range depths {
-		held[d] = make([]int, c.len())
+		held[d] = make([]int, c.Len())
 		for _, neighbour := range near[:min(depth, len(near))] {
 			held[d][pl.home[neighbour]]++
 		}
 	}
-	lists := ranked(query, c.all)
+	lists := ranked(query, c.All)
 	for i := range ways {
 		w, n := &ways[i], 0
 		for _, list := range lists {
@@ -166,7 +174,7 @@ func (pl *plan) aim(recall float64) {
 			if lists == len(w.read) || !all && d > 0 && w.cells < int(pl.cells[d-1]) {
 				continue
 			}
-			rows := float64(len(pl.clusters.starts)-1) + float64(w.centroids+w.read[lists])/float64(pl.questions)
+			rows := float64(len(pl.clusters.Starts)-1) + float64(w.centroids+w.read[lists])/float64(pl.questions)
 			cost := rows + float64(costOfCell*w.cells+costOfList*lists)
 			if cost >= best {
 				continue

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"homefeed/services/word2vec/dot"
+	"homefeed/services/word2vec/ivf/clusters"
 	"homefeed/services/word2vec/ivf/topk"
 )
 
@@ -26,26 +27,30 @@ const surely = 1.645
 
 // exam is rows to search the neighbours of, with the exact answers.
 type exam struct {
-	points  points
+	points  clusters.Points
 	rows    []int
 	nearest [][]int // of each row, best first, without itself
 }
 
-func newExam(ctx context.Context, p points, r *rand.Rand) (*exam, error) {
-	e := &exam{points: p, rows: r.Perm(p.len())[:min(questions, p.len()/20+1)]}
+func newExam(ctx context.Context, p clusters.Points, r *rand.Rand) (*exam, error) {
+	e := &exam{points: p, rows: r.Perm(p.Len())[:min(questions, p.Len()/20+1)]}
 	e.nearest = make([][]int, len(e.rows))
+	return e, e.share(func(from, to int) error { return e.solve(ctx, from, to) })
+}
+
+// share does work on the questions, each thread on its part of them.
+func (e *exam) share(work func(from, to int) error) error {
 	var g errgroup.Group
 	threads := runtime.GOMAXPROCS(0)
 	for t := range threads {
-		from, to := t*len(e.rows)/threads, (t+1)*len(e.rows)/threads
-		g.Go(func() error { return e.solve(ctx, from, to) })
+		g.Go(func() error { return work(t*len(e.rows)/threads, (t+1)*len(e.rows)/threads) })
 	}
-	return e, g.Wait()
+	return g.Wait()
 }
 
 // others are the points that are no questions.
 func (e *exam) others() []int {
-	asked := make([]bool, e.points.len())
+	asked := make([]bool, e.points.Len())
 	for _, row := range e.rows {
 		asked[row] = true
 	}
@@ -63,17 +68,17 @@ func (e *exam) others() []int {
 func (e *exam) solve(ctx context.Context, from, to int) error {
 	best := make([]topk.Top, to-from)
 	for i := range best {
-		best[i] = make(topk.Top, 0, min(depths[2], e.points.len()-1))
+		best[i] = make(topk.Top, 0, min(depths[2], e.points.Len()-1))
 	}
 	scores := make([]float32, block)
-	for first := 0; first < e.points.len(); first += block {
+	for first := 0; first < e.points.Len(); first += block {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		scores = scores[:min(block, e.points.len()-first)]
-		rows := e.points.all[first*e.points.stride : (first+len(scores))*e.points.stride]
+		scores = scores[:min(block, e.points.Len()-first)]
+		rows := e.points.All[first*e.points.Stride : (first+len(scores))*e.points.Stride]
 		for i, row := range e.rows[from:to] {
-			dot.Rows(scores, e.points.at(row), rows)
+			dot.Rows(scores, e.points.At(row), rows)
 			for j, similarity := range scores {
 				if similarity > best[i].Worst() && first+j != row {
 					best[i] = best[i].Offer(topk.New(first+j, similarity))
@@ -121,7 +126,7 @@ func (e *exam) recall(ctx context.Context, b *Built, rowOf []int) (share, deviat
 	var sum, squares float64
 	for i, row := range e.rows {
 		near := e.nearest[i][:min(depths[0], len(e.nearest[i]))]
-		hits, err := b.Search(ctx, Query{Vector: e.points.at(row), K: len(near), Skip: []uint32{uint32(rowOf[row])}})
+		hits, err := b.Search(ctx, Query{Vector: e.points.At(row), K: len(near), Skip: []uint32{uint32(rowOf[row])}})
 		if err != nil {
 			return 0, 0, err
 		}
