@@ -12,7 +12,6 @@ import (
 
 	"homefeed/services/rpc"
 	"homefeed/services/word2vec/word2vecpb"
-	"homefeed/shelves/shelf"
 )
 
 // Server answers from one model at a time. Its errors are *rpc.FieldError for requests over their bounds,
@@ -72,12 +71,18 @@ func (s *Server) Nearest(ctx context.Context, r *word2vecpb.NearestRequest) (*wo
 	if err != nil {
 		return nil, err
 	}
+	// The model is that of the turn: calls that wait must not keep the memory of models that were swapped meanwhile.
+	end, err := s.turn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
 	m, done, err := s.current()
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	return s.nearest(ctx, m, "", q)
+	return nearest(ctx, m, "", q)
 }
 
 // NearestBatch answers each request as Nearest does.
@@ -93,16 +98,26 @@ func (s *Server) NearestBatch(ctx context.Context, r *word2vecpb.NearestBatchReq
 	defer done()
 	answer := &word2vecpb.NearestBatchResponse{Responses: make([]*word2vecpb.NearestResponse, len(queries))}
 	for i, q := range queries {
-		if answer.Responses[i], err = s.nearest(ctx, m, prefix(i), q); err != nil {
+		if answer.Responses[i], err = s.nearestInTurn(ctx, m, prefix(i), q); err != nil {
 			return nil, err
 		}
 	}
 	return answer, nil
 }
 
+// nearestInTurn is nearest when the turn to search comes.
+func (s *Server) nearestInTurn(ctx context.Context, m *Model, at string, q Query) (*word2vecpb.NearestResponse, error) {
+	end, err := s.turn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	return nearest(ctx, m, at, q)
+}
+
 // nearest answers a request whose path in the message is at.
-func (s *Server) nearest(ctx context.Context, m *Model, at string, q Query) (*word2vecpb.NearestResponse, error) {
-	near, unknown, err := s.search(ctx, m, q)
+func nearest(ctx context.Context, m *Model, at string, q Query) (*word2vecpb.NearestResponse, error) {
+	near, unknown, err := m.Nearest(ctx, q)
 	if errors.Is(err, errVector) {
 		return nil, rpc.Invalid(at+"vector", fmt.Sprintf("want %d finite values, as this model has, not all of them 0", m.Dim()))
 	}
@@ -118,15 +133,14 @@ func (s *Server) nearest(ctx context.Context, m *Model, at string, q Query) (*wo
 	return answer, nil
 }
 
-// search searches when it is its turn.
-func (s *Server) search(ctx context.Context, m *Model, q Query) (near []shelf.Neighbour, unknown []string, err error) {
+// turn waits for a place to search, which is given back by end. The error is the context's.
+func (s *Server) turn(ctx context.Context) (end func(), err error) {
 	select {
 	case s.turns <- struct{}{}:
-		defer func() { <-s.turns }()
+		return func() { <-s.turns }, nil
 	case <-ctx.Done():
-		return nil, nil, ctx.Err()
+		return nil, fmt.Errorf("waiting for a turn to search: %w", ctx.Err())
 	}
-	return m.Nearest(ctx, q)
 }
 
 // GetVector returns a track's vector.
