@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"sync"
 
 	"homefeed/services/word2vec/dot"
@@ -146,7 +147,11 @@ func ascending(starts []uint32, what, of string) error {
 // units fails for a vector whose length is not 1, and so for one with a value that is not a number.
 func units(all []float32, dim int, what string) error {
 	const tolerance = 1e-3 // of the square; rounding to float32 leaves it below 1e-6
+	const turn = 4096      // rows before others have a turn: what is searched meanwhile is more urgent
 	for i, stride := 0, RowLen(dim); i < len(all); i += stride {
+		if i/stride%turn == turn-1 {
+			runtime.Gosched()
+		}
 		row := all[i : i+stride]
 		if square := dot.One(row, row); !(math.Abs(float64(square)-1) < tolerance) {
 			return fmt.Errorf("%s %d: the square of its length is %v: want 1", what, i/stride, square)
