@@ -11,18 +11,19 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"homefeed/shelves/refresh/guardrail"
+	"homefeed/shelves/refresh/plan"
 	"homefeed/shelves/shelf"
 	"homefeed/shelves/shelfpb"
 	"homefeed/shelves/store"
 )
 
 // refresh is Refresh for a plan.
-func (r *Runner) refresh(ctx context.Context, p plan) (Result, error) {
-	key, err := p.key()
+func (r *Runner) refresh(ctx context.Context, p plan.Plan) (Result, error) {
+	key, err := p.Key()
 	if err != nil {
 		return Result{}, err
 	}
-	res := Result{Key: key, Shelves: make([]ShelfResult, len(p.due))}
+	res := Result{Key: key, Shelves: make([]ShelfResult, len(p.Due))}
 	row, err := r.read(ctx, key)
 	if err != nil {
 		return res, err
@@ -30,9 +31,9 @@ func (r *Runner) refresh(ctx context.Context, p plan) (Result, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends the memoised calls that nobody waits for any more
 	memo := guardrail.NewMemo(ctx)
-	made := make([][]byte, len(p.due))
+	made := make([][]byte, len(p.Due))
 	var running sync.WaitGroup
-	for i, d := range p.due {
+	for i, d := range p.Due {
 		s, sr := r.admit(&p, d, row)
 		res.Shelves[i] = sr
 		if s != nil {
@@ -53,26 +54,26 @@ func (r *Runner) refresh(ctx context.Context, p plan) (Result, error) {
 }
 
 // admit decides whether a due shelf is made at all, and as of when. If not, the result is final and the shelf nil.
-func (r *Runner) admit(p *plan, d due, row store.Row) (*guarded, ShelfResult) {
-	sr := ShelfResult{Shelf: d.shelf, AsOf: d.asOf}
-	s := r.shelves[d.shelf]
-	if s == nil || s.Scope != p.scope() {
+func (r *Runner) admit(p *plan.Plan, d plan.Due, row store.Row) (*guarded, ShelfResult) {
+	sr := ShelfResult{Shelf: d.Shelf, AsOf: d.AsOf}
+	s := r.shelves[d.Shelf]
+	if s == nil || s.Scope != p.Scope() {
 		sr.Outcome = Unknown
 		r.metrics.unknown.Inc()
-		r.log.Warn("trigger names a shelf that this runner has not", "shelf", d.shelf, "trigger", d.trigger)
+		r.log.Warn("trigger names a shelf that this runner has not", "shelf", d.Shelf, "trigger", d.Trigger)
 		return nil, sr
 	}
-	if !row.DeletedAt.IsZero() && !d.asOf.After(row.DeletedAt) {
+	if !row.DeletedAt.IsZero() && !d.AsOf.After(row.DeletedAt) {
 		sr.Outcome = Erased
 		return nil, sr
 	}
 	for _, c := range row.Cells {
-		if c.Shelf != d.shelf || !c.AsOf.After(d.asOf) {
+		if c.Shelf != d.Shelf || !c.AsOf.After(d.AsOf) {
 			continue
 		}
 		// A late event: a newer row is there, which was made without it. Made again as of its own time the row
 		// includes the event. A market's counts are those of one window and belong to no other time.
-		if p.scope() == shelf.Market {
+		if p.Scope() == shelf.Market {
 			sr.Outcome = Superseded
 			return nil, sr
 		}
@@ -82,20 +83,20 @@ func (r *Runner) admit(p *plan, d due, row store.Row) (*guarded, ShelfResult) {
 }
 
 // fill makes one shelf and reports in sr; nil means that there is nothing to write.
-func (r *Runner) fill(ctx context.Context, memo *guardrail.Memo, s *guarded, p *plan, d due, sr *ShelfResult) []byte {
+func (r *Runner) fill(ctx context.Context, memo *guardrail.Memo, s *guarded, p *plan.Plan, d plan.Due, sr *ShelfResult) []byte {
 	req := &shelf.Request{
-		User: p.user, Market: p.market, AsOf: sr.AsOf, Guard: s.Guard.WithDefaults(),
+		User: p.User, Market: p.Market, AsOf: sr.AsOf, Guard: s.Guard.WithDefaults(),
 		Plays: guardrail.NoListener{}, Vectors: memo.Word2Vec(r.cfg.Vectors), Catalog: r.cfg.Catalog,
-		Top: d.top,
+		Top: d.Top,
 	}
-	if p.user != "" {
-		req.Plays = memo.SongsPlayed(r.cfg.Plays(p.user, sr.AsOf), sr.AsOf)
+	if p.User != "" {
+		req.Plays = memo.SongsPlayed(r.cfg.Plays(p.User, sr.AsOf), sr.AsOf)
 	}
 	start := r.now()
 	cards, err := s.fill(ctx, req)
 	var data []byte
 	if err == nil {
-		data, err = encode(req, cards, d.trigger)
+		data, err = encode(req, cards, d.Trigger)
 	}
 	sr.Took, sr.Cards, sr.Err = r.now().Sub(start), len(cards), err
 	sr.Outcome = outcomeOf(err)
@@ -105,7 +106,7 @@ func (r *Runner) fill(ctx context.Context, memo *guardrail.Memo, s *guarded, p *
 		r.metrics.cards.WithLabelValues(s.Name).Observe(float64(len(cards)))
 		return data
 	}
-	attrs := []any{"shelf", s.Name, "trigger", d.trigger, "outcome", sr.Outcome, "err", err}
+	attrs := []any{"shelf", s.Name, "trigger", d.Trigger, "outcome", sr.Outcome, "err", err}
 	if p := (*guardrail.PanicError)(nil); errors.As(err, &p) {
 		attrs = append(attrs, "stack", string(p.Stack))
 	}

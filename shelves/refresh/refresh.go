@@ -17,6 +17,7 @@ import (
 	"homefeed/pipeline/bus"
 	"homefeed/pipeline/trigger"
 	"homefeed/shelves/refresh/guardrail"
+	"homefeed/shelves/refresh/plan"
 	"homefeed/shelves/shelf"
 	"homefeed/shelves/store"
 )
@@ -175,15 +176,11 @@ const (
 func (o Outcome) Failure() bool { return o == Failed || o == TimedOut || o == Panicked }
 
 // Refresh makes the shelves due and stores them in one write. A shelf that fails does not hold up the others:
-// the Result says so. The error is for what concerns them all: ErrBadTrigger, or the store was away; then
+// the Result says so. The error is for what concerns them all: plan.ErrBadTrigger, or the store was away; then
 // nothing was written, doing it again is safe, and Result.Cells still has what was made.
 //
 // Who asks on demand sets Last.Time to that of the newest event recorded, never to the present: a row as of a
 // later time than its events would hide the row that the next event makes.
 func (r *Runner) Refresh(ctx context.Context, t trigger.Trigger) (Result, error) {
-	return r.refresh(ctx, planOf(t))
+	return r.refresh(ctx, plan.Of(t))
 }
-
-// ErrBadTrigger says that a trigger's listener or market can't be a row's key, or that a due shelf has no as-of
-// time; trying again can't help.
-var ErrBadTrigger = errors.New("bad trigger")

@@ -14,6 +14,7 @@ import (
 	"homefeed/pipeline/trigger"
 	"homefeed/shelves"
 	"homefeed/shelves/refresh"
+	"homefeed/shelves/refresh/plan"
 	"homefeed/shelves/shelf"
 	"homefeed/shelves/shelftest"
 	"homefeed/shelves/store"
@@ -209,7 +210,7 @@ func TestRefreshOfABadTrigger(t *testing.T) {
 		"the year 20000":                {ID: "x", User: "ann", Due: []trigger.Due{{Shelf: "recently_played", Last: trigger.Ref{Time: time.Date(20000, 1, 1, 0, 0, 0, 0, time.UTC)}}}},
 	} {
 		f := newFixture()
-		if _, err := f.runner(t).Refresh(t.Context(), tr); !errors.Is(err, refresh.ErrBadTrigger) {
+		if _, err := f.runner(t).Refresh(t.Context(), tr); !errors.Is(err, plan.ErrBadTrigger) {
 			t.Errorf("%s: got %v, want ErrBadTrigger", name, err)
 		}
 	}

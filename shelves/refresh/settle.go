@@ -12,6 +12,7 @@ import (
 	"homefeed/pipeline"
 	"homefeed/pipeline/bus"
 	"homefeed/pipeline/trigger"
+	"homefeed/shelves/refresh/plan"
 )
 
 // busTimeout is the deadline of one ack, nack, extension or publish.
@@ -31,11 +32,11 @@ func (r *Runner) handle(ctx context.Context, sub bus.Subscription, items []item)
 		ts[i] = it.t
 	}
 	r.metrics.coalesced.Add(float64(len(ts) - 1))
-	res, err := r.refreshPatiently(ctx, planOf(ts...))
+	res, err := r.refreshPatiently(ctx, plan.Of(ts...))
 	switch {
 	case ctx.Err() != nil:
 		return
-	case errors.Is(err, ErrBadTrigger):
+	case errors.Is(err, plan.ErrBadTrigger):
 		for _, it := range items {
 			r.giveUp(ctx, sub, it, 1, "bad_trigger", err)
 		}
@@ -48,10 +49,10 @@ func (r *Runner) handle(ctx context.Context, sub bus.Subscription, items []item)
 }
 
 // refreshPatiently tries again while the store is away, for up to StorePatience.
-func (r *Runner) refreshPatiently(ctx context.Context, p plan) (Result, error) {
+func (r *Runner) refreshPatiently(ctx context.Context, p plan.Plan) (Result, error) {
 	return backoff.Retry(ctx, func() (Result, error) {
 		res, err := r.refresh(ctx, p)
-		if errors.Is(err, ErrBadTrigger) {
+		if errors.Is(err, plan.ErrBadTrigger) {
 			return res, backoff.Permanent(err)
 		}
 		return res, err
