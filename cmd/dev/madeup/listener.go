@@ -4,8 +4,9 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
+
+	"homefeed/cmd/dev/madeup/names"
 )
 
 const (
@@ -46,7 +47,7 @@ func (w *World) Listeners() []string {
 }
 
 func (w *World) makeListeners(r *rand.Rand, n int) {
-	known := strings.Fields(names)
+	known := names.Listeners()
 	var homes []int // each market as often as its weight
 	for i, m := range markets {
 		homes = append(homes, slices.Repeat([]int{i}, m.weight)...)
@@ -134,4 +135,27 @@ func floorDiv(a, b int64) int64 {
 		q--
 	}
 	return q
+}
+
+// market is where listeners live.
+type market struct {
+	code   string  // ISO 3166-1 alpha-2, or empty: unknown
+	hours  float64 // ahead of UTC
+	weight int     // of its number of listeners
+	genre  int     // in which it takes the lead
+}
+
+var markets = [...]market{
+	{"SE", 1, 18, 7}, {"US", -5, 24, 9}, {"DE", 1, 14, 6}, {"JP", 9, 12, 11}, {"BR", -3, 12, 8},
+	{"GB", 0, 8, 2}, {"IN", 5.5, 5, 4}, {"KE", 3, 3, 10}, {"", 0, 4, 3},
+}
+
+// rhythm is how a kind of listener spreads listening over the local day: a weight for each hour.
+type rhythm [24]float64
+
+var rhythms = [...]rhythm{
+	{.1, .05, .02, .02, .05, .5, 3, 6, 6, 3, 2, 1.5, 1.5, 1, 1, 1, 1.5, 2, 2, 1.5, 1, .8, .4, .2},     // mornings
+	{.2, .05, .02, .02, .02, .2, 1, 5, 6, 1, .5, .5, 1, .5, .5, 1, 4, 6, 4, 2, 1.5, 1, .8, .4},        // on the way
+	{.3, .1, .05, .02, .02, .05, .2, .5, 1, 1, 1, 1, 1.5, 1, 1, 1, 1.5, 2, 4, 6, 7, 6, 3.5, 1},        // evenings
+	{.1, .03, .02, .02, .02, .1, .3, 1, 3, 5, 5, 4.5, 3, 4, 5, 4.5, 3.5, 2, 1.5, 1.5, 1.5, 1, .5, .2}, // at work
 }

@@ -5,7 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
-	"strings"
+
+	"homefeed/cmd/dev/madeup/names"
 )
 
 // Sizes of a world. What is zero or less gets its default.
@@ -71,15 +72,16 @@ func New(seed uint64, sizes Sizes) *World {
 }
 
 func (w *World) makeArtists(r *rand.Rand, n int) {
-	w.genres = make([]stock, min(len(genres), n))
+	w.genres = make([]stock, min(len(names.Genres()), n))
 	taken := map[string]bool{}
 	for i := range n {
 		a := artist{genre: i % len(w.genres)}
-		a.name = fresh(taken, func() string { return artistName(r, &genres[a.genre]) })
-		if genres[a.genre].form == band && r.IntN(3) == 0 {
+		genre := &names.Genres()[a.genre]
+		a.name = fresh(taken, func() string { return genre.Artist(r) })
+		if genre.Band() && r.IntN(3) == 0 {
 			a.name = "The " + a.name
 		}
-		a.id = slug(a.name)
+		a.id = names.Slug(a.name)
 		w.artists = append(w.artists, a)
 		g := &w.genres[a.genre]
 		g.artists = append(g.artists, int32(i))
@@ -102,8 +104,8 @@ func (w *World) makeTracks(r *rand.Rand, n int) {
 		}
 		by := &w.artists[a]
 		t := track{artist: int32(a), genre: by.genre, seconds: 180 + r.Int64N(61)}
-		t.title = fresh(taken[a], func() string { return trackTitle(r, &genres[by.genre]) })
-		t.id = by.id + "." + slug(t.title)
+		t.title = fresh(taken[a], func() string { return names.Genres()[by.genre].Title(r) })
+		t.id = by.id + "." + names.Slug(t.title)
 		t.popularity = 1 / float64(1+len(by.tracks)) * (.3 + .7*r.Float64())
 		by.tracks = append(by.tracks, int32(i))
 		g := &w.genres[by.genre]
@@ -122,62 +124,18 @@ func fresh(taken map[string]bool, name func() string) string {
 	var s string
 	for range 20 {
 		s = name()
-		if key := slug(s); !taken[key] {
+		if key := names.Slug(s); !taken[key] {
 			taken[key] = true
 			return s
 		}
 	}
 	for i := 2; ; i++ {
 		numbered := s + " " + strconv.Itoa(i)
-		if key := slug(numbered); !taken[key] {
+		if key := names.Slug(numbered); !taken[key] {
 			taken[key] = true
 			return numbered
 		}
 	}
-}
-
-func artistName(r *rand.Rand, g *genre) string {
-	switch g.form {
-	case soloist:
-		return syllables(r) + " " + syllables(r)
-	case coined:
-		if r.IntN(4) == 0 {
-			return syllables(r) + " & " + syllables(r)
-		}
-		return one(r, starts) + one(r, middle) + one(r, middle) + one(r, ends)
-	case ensemble:
-		return syllables(r) + " " + one(r, g.last)
-	}
-	return one(r, g.first) + " " + one(r, g.last)
-}
-
-func syllables(r *rand.Rand) string {
-	return one(r, starts) + one(r, middle) + one(r, ends)
-}
-
-func trackTitle(r *rand.Rand, g *genre) string {
-	templates := strings.Split(g.titles, "|")
-	n, m := one(r, g.nouns), one(r, g.nouns)
-	for m == n {
-		m = one(r, g.nouns)
-	}
-	return strings.NewReplacer("{a}", one(r, g.adjectives), "{n}", n, "{m}", m, "{k}", one(r, keys),
-		"{i}", strconv.Itoa(1+r.IntN(9))).Replace(templates[r.IntN(len(templates))])
-}
-
-// one is one of the words, in which hyphens stand for blanks.
-func one(r *rand.Rand, words string) string {
-	all := strings.Fields(words)
-	return strings.ReplaceAll(all[r.IntN(len(all))], "-", " ")
-}
-
-// slug is the name in a–z, 0–9 and single hyphens: for the plain letters that names here are made of, the slug that
-// package catalog makes an artist's id of.
-func slug(name string) string {
-	name = strings.ReplaceAll(strings.ToLower(name), "'", "")
-	return strings.Join(strings.FieldsFunc(name, func(c rune) bool {
-		return (c < 'a' || c > 'z') && (c < '0' || c > '9')
-	}), "-")
 }
 
 // skewed is a number below n, small ones more often: half of the draws fall into the first quarter.

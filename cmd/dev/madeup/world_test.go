@@ -97,18 +97,6 @@ func TestCatalog(t *testing.T) {
 	}
 }
 
-func TestSlug(t *testing.T) {
-	for name, want := range map[string]string{
-		"The Nine O'Clock Toasters": "the-nine-oclock-toasters",
-		"Vora & Lixis":              "vora-lixis",
-		"Otra! Otra (4 A.M.)":       "otra-otra-4-a-m",
-	} {
-		if got := slug(name); got != want {
-			t.Errorf("slug(%q) = %q, want %q", name, got, want)
-		}
-	}
-}
-
 // TestPlaylists checks that tracks of one playlist share the genre and the artist far more often than any two tracks.
 func TestPlaylists(t *testing.T) {
 	w := New(5, Sizes{})

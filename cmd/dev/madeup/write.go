@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+
+	"homefeed/cmd/dev/madeup/names"
 )
 
 // WriteCatalog writes every track as the catalogue service reads them: tab-separated lines under a header. The
@@ -17,7 +19,7 @@ func (w *World) WriteCatalog(to io.Writer) error {
 	b.WriteString("track\tartist\ttitle\tpopularity\tgenre\n")
 	for i := range w.tracks {
 		t := &w.tracks[i]
-		fmt.Fprintf(b, "%s\t%s\t%s\t%.4f\t%s\n", t.id, w.artists[t.artist].name, t.title, t.popularity, genres[t.genre].name)
+		fmt.Fprintf(b, "%s\t%s\t%s\t%.4f\t%s\n", t.id, w.artists[t.artist].name, t.title, t.popularity, names.Genres()[t.genre].Name)
 	}
 	if err := b.Flush(); err != nil { // a bufio.Writer keeps the first error
 		return fmt.Errorf("writing made-up catalogue: %w", err)

@@ -1,4 +1,4 @@
-package madeup
+package names
 
 // form is how the artists of a genre call themselves.
 type form uint8
@@ -10,11 +10,11 @@ const (
 	ensemble             // Tovanne Quartet
 )
 
-// genre is a genre's words. first and last make bands' names, and last an ensemble's; adjectives, nouns and titles
+// Genre is a genre's words. first and last make bands' names, and last an ensemble's; adjectives, nouns and titles
 // make the tracks' titles, where {a} is an adjective, {n} and {m} are nouns, {k} is a key and {i} a small number.
 // Hyphens stand for blanks within a word.
-type genre struct {
-	name              string
+type Genre struct {
+	Name              string
 	form              form
 	first, last       string
 	adjectives, nouns string
@@ -22,7 +22,7 @@ type genre struct {
 }
 
 // genres stand in a ring: neighbours share playlists.
-var genres = [...]genre{
+var genres = [...]Genre{
 	{
 		"metal", band,
 		"Grim Iron Hollow Ashen Obsidian Thorned Sulphur Cinder Wretched Basalt Blighted Molten",
@@ -118,31 +118,8 @@ const (
 // Keys of classical works.
 const keys = "C-major D-minor E-flat-major F-sharp-minor G-minor A-major B-flat-minor D-major"
 
-// Names of listeners.
-const names = "ada bo carmen dev elif femi greta hugo ines jamal kaito lena mateo nadia oskar priya quinn rosa sven " +
+// First names of listeners.
+const listeners = "ada bo carmen dev elif femi greta hugo ines jamal kaito lena mateo nadia oskar priya quinn rosa sven " +
 	"tomoko uma viktor wanda ximena yusuf zoe alma bruno chloe diego emma farid gita hana igor jonas keiko liam " +
 	"mira nils olga paulo ravi sofia taro ulla vera wim xavi yara zeno anouk britta cleo dina emil freja gus " +
 	"hedda ivo juno kai luz milo noor otis pia rafa signe thiago ursula vito willa yoko ziggy aino birk cesar dora"
-
-// market is where listeners live.
-type market struct {
-	code   string  // ISO 3166-1 alpha-2, or empty: unknown
-	hours  float64 // ahead of UTC
-	weight int     // of its number of listeners
-	genre  int     // in which it takes the lead
-}
-
-var markets = [...]market{
-	{"SE", 1, 18, 7}, {"US", -5, 24, 9}, {"DE", 1, 14, 6}, {"JP", 9, 12, 11}, {"BR", -3, 12, 8},
-	{"GB", 0, 8, 2}, {"IN", 5.5, 5, 4}, {"KE", 3, 3, 10}, {"", 0, 4, 3},
-}
-
-// rhythm is how a kind of listener spreads listening over the local day: a weight for each hour.
-type rhythm [24]float64
-
-var rhythms = [...]rhythm{
-	{.1, .05, .02, .02, .05, .5, 3, 6, 6, 3, 2, 1.5, 1.5, 1, 1, 1, 1.5, 2, 2, 1.5, 1, .8, .4, .2},     // mornings
-	{.2, .05, .02, .02, .02, .2, 1, 5, 6, 1, .5, .5, 1, .5, .5, 1, 4, 6, 4, 2, 1.5, 1, .8, .4},        // on the way
-	{.3, .1, .05, .02, .02, .05, .2, .5, 1, 1, 1, 1, 1.5, 1, 1, 1, 1.5, 2, 4, 6, 7, 6, 3.5, 1},        // evenings
-	{.1, .03, .02, .02, .02, .1, .3, 1, 3, 5, 5, 4.5, 3, 4, 5, 4.5, 3.5, 2, 1.5, 1.5, 1.5, 1, .5, .2}, // at work
-}
