@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -12,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"homefeed/api/homepb"
+	"homefeed/cmd/dev/demo"
 	"homefeed/deploy/child"
 	"homefeed/pipeline/event"
 	"homefeed/pipeline/eventpb"
@@ -70,8 +70,7 @@ func (i *instance) stop() {
 }
 
 func (i *instance) call(ctx context.Context, method, path, token string, body []byte, answer proto.Message) error {
-	d := demo{process: &process{url: i.url}, client: http.DefaultClient}
-	return d.call(ctx, method, path, token, body, answer)
+	return demo.NewClient(i.url).Call(ctx, method, path, token, body, answer)
 }
 
 // send posts a batch again and again until it is taken: the process may be dead just now.

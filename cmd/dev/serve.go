@@ -17,6 +17,7 @@ import (
 	"homefeed/api/cms"
 	"homefeed/api/cms/server"
 	"homefeed/api/rowcache"
+	"homefeed/cmd/dev/demo"
 	"homefeed/cmd/dev/devtoken"
 	"homefeed/cmd/dev/page"
 	"homefeed/pipeline/bus/local"
@@ -71,7 +72,11 @@ func serve(ctx context.Context, cfg Config, out io.Writer, log *slog.Logger) (er
 	}
 	fmt.Fprintf(out, "homefeed is up: %s (metrics: http://%s/metrics)\n", p.url, cfg.Admin)
 	if cfg.Demo {
-		p.parts.Go("demo", func(ctx context.Context) error { return p.demo(ctx, out) })
+		p.parts.Go("demo", func(ctx context.Context) error {
+			return demo.Run(ctx, demo.Config{
+				World: p.library.world, URL: p.url, Dir: cfg.Data, Days: cfg.Days, Rate: cfg.Rate, Out: out,
+			})
+		})
 	}
 	return p.parts.Run(ctx)
 }

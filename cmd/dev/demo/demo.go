@@ -1,7 +1,7 @@
-package main
+// Package demo lets the made-up listeners play through the front door of a running homefeed, as any client would.
+package demo
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,7 +9,6 @@ import (
 	"io"
 	"io/fs"
 	"iter"
-	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -19,14 +18,26 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"homefeed/api/homepb"
+	"homefeed/cmd/dev/madeup"
 	"homefeed/pipeline/event"
 	"homefeed/pipeline/eventpb"
 	"homefeed/shelves/shelfpb"
 )
 
-// demo plays the made-up listeners through the front door: a history the first time, then live, until ctx ends.
-func (p *process) demo(ctx context.Context, out io.Writer) error {
-	d := &demo{process: p, out: out, client: &http.Client{Timeout: 30 * time.Second}}
+// Config is what a demo plays, and where.
+type Config struct {
+	World *madeup.World
+	URL   string    // of the API
+	Dir   string    // where it is kept how far the history got
+	Days  int       // of history
+	Rate  float64   // live events a second
+	Out   io.Writer // shows the listeners' progress, and Home
+}
+
+// Run plays a history the first time, prints one listener's Home, and then plays live until ctx ends, which is no
+// error.
+func Run(ctx context.Context, cfg Config) error {
+	d := &demo{Config: cfg, client: NewClient(cfg.URL)}
 	err := d.run(ctx)
 	if errors.Is(err, context.Canceled) {
 		return nil
@@ -35,12 +46,11 @@ func (p *process) demo(ctx context.Context, out io.Writer) error {
 }
 
 type demo struct {
-	*process
-	out    io.Writer
-	client *http.Client
+	Config
+	client *Client
 }
 
-// history is kept in -data, so that a demo that was killed sends the same events again, with the same ids, and
+// history is kept in Dir, so that a demo that was killed sends the same events again, with the same ids, and
 // one that was finished doesn't send them at all.
 type history struct {
 	From, To time.Time
@@ -53,7 +63,7 @@ func (d *demo) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	user := d.library.world.Listeners()[0]
+	user := d.World.Listeners()[0]
 	if !h.Sent {
 		if h, err = d.sendHistory(ctx, h, user); err != nil {
 			return err
@@ -63,14 +73,14 @@ func (d *demo) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	printHome(d.out, user, home, time.Now())
-	fmt.Fprintf(d.out, "Open %s to see it, tap a card, and watch Home change. %.3g events a second are being played live.\n"+
-		"Ctrl-C ends it; the same command goes on where it was.\n", d.url, d.cfg.Rate)
+	printHome(d.Out, user, home, time.Now())
+	fmt.Fprintf(d.Out, "Open %s to see it, tap a card, and watch Home change. %.3g events a second are being played live.\n"+
+		"Ctrl-C ends it; the same command goes on where it was.\n", d.URL, d.Rate)
 	return d.playLive(ctx)
 }
 
 func (d *demo) history() (history, error) {
-	file := filepath.Join(d.cfg.Data, "demo.json")
+	file := filepath.Join(d.Dir, "demo.json")
 	b, err := os.ReadFile(file)
 	if err == nil {
 		var h history
@@ -83,7 +93,7 @@ func (d *demo) history() (history, error) {
 		return history{}, err
 	}
 	to := time.Now().UTC().Truncate(time.Minute)
-	h := history{From: to.AddDate(0, 0, -d.cfg.Days), To: to}
+	h := history{From: to.AddDate(0, 0, -d.Days), To: to}
 	return h, d.keep(h)
 }
 
@@ -92,7 +102,7 @@ func (d *demo) keep(h history) error {
 	if err != nil {
 		return err
 	}
-	file := filepath.Join(d.cfg.Data, "demo.json")
+	file := filepath.Join(d.Dir, "demo.json")
 	if err := os.WriteFile(file+".new", b, 0o600); err != nil {
 		return err
 	}
@@ -105,14 +115,14 @@ const batchSize = 1000
 // sendHistory sends everything and returns h as it is kept then.
 func (d *demo) sendHistory(ctx context.Context, h history, user string) (history, error) {
 	bar := progressbar.NewOptions64(int64(h.To.Sub(h.From)/time.Minute),
-		progressbar.OptionSetWriter(d.out),
-		progressbar.OptionSetDescription(fmt.Sprintf("Playing %d days of %d made-up listeners", d.cfg.Days, len(d.library.world.Listeners()))),
+		progressbar.OptionSetWriter(d.Out),
+		progressbar.OptionSetDescription(fmt.Sprintf("Playing %d days of %d made-up listeners", d.Days, len(d.World.Listeners()))),
 		progressbar.OptionThrottle(100*time.Millisecond),
 		progressbar.OptionSetWidth(30),
 		progressbar.OptionClearOnFinish())
 	started, sent := time.Now(), 0
 	batch := make([]*eventpb.UserEvent, 0, batchSize)
-	for e := range d.library.world.History(h.From, h.To) {
+	for e := range d.World.History(h.From, h.To) {
 		if e.User == user && e.Kind == event.Played {
 			h.LastPlay = e.Time
 		}
@@ -133,7 +143,7 @@ func (d *demo) sendHistory(ctx context.Context, h history, user string) (history
 	sent += len(batch)
 	bar.Finish()
 	took := time.Since(started)
-	fmt.Fprintf(d.out, "%d events in %.1f s (%.0f a second)\n", sent, took.Seconds(), float64(sent)/took.Seconds())
+	fmt.Fprintf(d.Out, "%d events in %.1f s (%.0f a second)\n", sent, took.Seconds(), float64(sent)/took.Seconds())
 	h.Sent = true
 	return h, d.keep(h)
 }
@@ -179,7 +189,7 @@ func complete(home *homepb.Home, lastPlay time.Time) bool {
 
 // playLive sends what listeners do as time goes by.
 func (d *demo) playLive(ctx context.Context) error {
-	next, stop := iter.Pull(d.library.world.Live(time.Now().UTC(), d.cfg.Rate))
+	next, stop := iter.Pull(d.World.Live(time.Now().UTC(), d.Rate))
 	defer stop()
 	for {
 		e, ok := next()
@@ -208,7 +218,7 @@ func (d *demo) post(ctx context.Context, events []*eventpb.UserEvent) error {
 	}
 	answer, err := backoff.Retry(ctx, func() (*eventpb.WriteEventsResponse, error) {
 		var answer eventpb.WriteEventsResponse
-		return &answer, d.call(ctx, "POST", "/v1/events", "dev-service:importer", body, &answer)
+		return &answer, d.client.Call(ctx, "POST", "/v1/events", "dev-service:importer", body, &answer)
 	}, backoff.WithMaxElapsedTime(time.Minute))
 	if err != nil {
 		return err
@@ -223,32 +233,5 @@ func (d *demo) post(ctx context.Context, events []*eventpb.UserEvent) error {
 
 func (d *demo) home(ctx context.Context, user string) (*homepb.Home, error) {
 	var home homepb.Home
-	return &home, d.call(ctx, "GET", "/v1/home", "dev-user:"+user, nil, &home)
-}
-
-func (d *demo) call(ctx context.Context, method, path, token string, body []byte, answer proto.Message) error {
-	req, err := http.NewRequestWithContext(ctx, method, d.url+path, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	const protobuf = "application/x-protobuf"
-	req.Header.Set("Content-Type", protobuf)
-	req.Header.Set("Accept", protobuf)
-	req.Header.Set("Authorization", "Bearer "+token)
-	resp, err := d.client.Do(req)
-	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(resp.Body, 8<<20))
-	if err != nil {
-		return fmt.Errorf("%s %s: reading the answer: %w", method, path, err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s %s: %s", method, path, resp.Status)
-	}
-	if err := proto.Unmarshal(b, answer); err != nil {
-		return fmt.Errorf("%s %s: decoding the answer: %w", method, path, err)
-	}
-	return nil
+	return &home, d.client.Call(ctx, "GET", "/v1/home", "dev-user:"+user, nil, &home)
 }
