@@ -18,13 +18,12 @@ var large = map[string]struct {
 	most int
 	why  string
 }{
-	"api/homeapi":           {1200, "Home, events and a listener's own data are to be served by a package each"},
-	"cmd/homefeed":          {1370, "a file for each subcommand; what all roles share (role.go, flags.go) is still unexported beside them"},
-	"pipeline/beamgraph":    {1990, "Beam knows functions by their package's path, so moving one is a change for running jobs; connections and codec need no such name"},
-	"pipeline/bus/local":    {1500, "the forms of a message in a stream (pack.go, envelope.go) could stand apart; log and subscription share the Bus"},
-	"pipeline/local":        {1320, "the goroutines of one run, which share its state: listeners, outbox and snapshot are packages already"},
-	"services/songsplayed":  {1380, "client and server share keys and their checks, which have to stand apart before the server can"},
-	"services/word2vec/ivf": {1190, "building and searching share the lists' layout, and are to be taken apart"},
+	"api/homeapi":          {1200, "Home, events and a listener's own data are to be served by a package each"},
+	"cmd/homefeed":         {1370, "a file for each subcommand; what all roles share (role.go, flags.go) is still unexported beside them"},
+	"pipeline/beamgraph":   {1990, "Beam knows functions by their package's path, so moving one is a change for running jobs; connections and codec need no such name"},
+	"pipeline/bus/local":   {1500, "the forms of a message in a stream (pack.go, envelope.go) could stand apart; log and subscription share the Bus"},
+	"pipeline/local":       {1320, "the goroutines of one run, which share its state: listeners, outbox and snapshot are packages already"},
+	"services/songsplayed": {1380, "client and server share keys and their checks, which have to stand apart before the server can"},
 }
 
 func TestFilesAreShort(t *testing.T) {
