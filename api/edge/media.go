@@ -35,6 +35,14 @@ func safeHeaders() []Header {
 	}
 }
 
+// Get is the first value of a request's header, whose name must be canonical: http.Header's makes sure of that each time.
+func Get(r *http.Request, name string) string {
+	if values := r.Header[name]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
 // IsProtobuf knows the names that protobuf goes by.
 func IsProtobuf(mediaType string) bool {
 	return mediaType == TypeProtobuf || mediaType == "application/protobuf"
@@ -42,7 +50,7 @@ func IsProtobuf(mediaType string) bool {
 
 // WantsProtobuf reads Accept: protobuf if it is asked for at least as much as JSON, which is what everybody else gets.
 func WantsProtobuf(r *http.Request) bool {
-	accept := r.Header.Get("Accept")
+	accept := Get(r, "Accept")
 	switch {
 	case accept == TypeProtobuf:
 		return true

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -20,9 +21,13 @@ type answer struct {
 	form    form
 	shelves []shownShelf
 	// The values of headers; slices, because a response's headers take those without an allocation. Empty: none.
-	etag, length []string
-	until        time.Time // when it would be another by itself; zero: never
-	stamp                  // of what it was made of
+	etag, kind, encoding, length []string
+	until                        time.Time // when it would be another by itself; zero: never
+
+	// Of those that are kept: what was read, and the stamp of what that said.
+	row    store.Key
+	market string
+	stamp
 }
 
 // origin tells whether two sources are the very same memory, which a cache of rows hands out again and again.
@@ -74,11 +79,16 @@ func sumRow(h *xxhash.Digest, i byte, row store.Row) {
 	}
 }
 
-// answerKey is a Home that somebody may ask for again.
+// answerKey is a Home that somebody may ask for again. The query is as it was sent: whoever asks again asks with the same
+// words, and a Home that is kept needs nobody to read them.
 type answerKey struct {
-	user  string
-	query query
-	form  form
+	user, query string
+	form        form
+}
+
+// keyOf is what a request asks for.
+func keyOf(user string, r *http.Request) answerKey {
+	return answerKey{user, r.URL.RawQuery, formOf(r, false)} // the query says whether it is basic
 }
 
 // answers keeps what was last sent to each listener, so that the same again costs neither work nor waiting.
@@ -94,7 +104,7 @@ func newAnswers(most int64) (*answers, error) {
 	kept, err := otter.New(&otter.Options[answerKey, *answer]{
 		MaximumWeight: uint64(max(most, 1)),
 		// Twice the body, because an answer keeps the row alive that it was made of.
-		Weigher:          func(_ answerKey, a *answer) uint32 { return uint32(2*len(a.body) + 2<<10) },
+		Weigher:          func(k answerKey, a *answer) uint32 { return uint32(2*len(a.body) + len(k.query) + 2<<10) },
 		ExpiryCalculator: otter.ExpiryAccessing[answerKey, *answer](keepAnswers),
 	})
 	if err != nil {
@@ -109,25 +119,29 @@ type stamp struct {
 	sum    uint64
 }
 
-// get is the kept answer when it says what src says now; else the stamp for keep.
-func (k *answers) get(key answerKey, cfg *home.Config, src *reading, now time.Time) (*answer, stamp) {
+// get is the kept answer, nil when there is none or it would be another by now.
+func (k *answers) get(key answerKey, now time.Time) *answer {
 	kept, ok := k.kept.GetIfPresent(key)
-	ok = ok && (kept.until.IsZero() || now.Before(kept.until))
-	id := originOf(cfg, src)
-	if ok && kept.origin == id && id.row != nil {
-		return kept, stamp{}
+	if !ok || !kept.until.IsZero() && !now.Before(kept.until) {
+		return nil
 	}
-	made := stamp{id, sumOf(cfg, src)}
-	if ok && kept.sum == made.sum {
-		return kept, stamp{}
+	return kept
+}
+
+// says reports whether a kept answer, or nil, is what src says now; if not, the stamp is for keep.
+func (out *answer) says(cfg *home.Config, src *reading) (same bool, made stamp) {
+	made.origin = originOf(cfg, src)
+	if out != nil && out.origin == made.origin && made.origin.row != nil {
+		return true, made
 	}
-	return nil, made
+	made.sum = sumOf(cfg, src)
+	return out != nil && out.sum == made.sum, made
 }
 
 // keep gives the answer its ETag, and its own memory where it is kept.
-func (k *answers) keep(key answerKey, made stamp, out *answer) {
+func (k *answers) keep(key answerKey, q query, made stamp, out *answer) {
 	out.stamp = made
-	out.etag = []string{etagOf(made.sum, key, out.shelves)}
+	out.etag = []string{etagOf(made.sum, q, out.form, out.shelves)}
 	if !k.off {
 		out.body = bytes.Clone(out.body)
 		k.kept.Set(key, out)
@@ -135,14 +149,14 @@ func (k *answers) keep(key answerKey, made stamp, out *answer) {
 }
 
 // etagOf is weak: the ages and page tokens of one Home differ from second to second, and what it shows does not.
-func etagOf(sum uint64, key answerKey, shelves []shownShelf) string {
+func etagOf(sum uint64, q query, f form, shelves []shownShelf) string {
 	var scratch [512]byte
 	b := binary.LittleEndian.AppendUint64(scratch[:0], sum)
-	for _, text := range [...]string{key.query.market, key.query.locale, key.query.platform, key.query.token} {
+	for _, text := range [...]string{q.market, q.locale, q.platform} {
 		b = append(append(b, text...), 0)
 	}
-	b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(key.query.size)), uint64(key.query.cards))
-	b = strconv.AppendBool(strconv.AppendBool(b, key.form.protobuf), key.form.basic)
+	b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(q.size)), uint64(q.cards))
+	b = strconv.AppendBool(strconv.AppendBool(b, f.protobuf), f.basic)
 	for i := range shelves {
 		b = append(append(b, shelves[i].name...), byte(shelves[i].status))
 	}

@@ -26,7 +26,7 @@ type form struct {
 }
 
 func formOf(r *http.Request, basic bool) form {
-	return form{edge.WantsProtobuf(r), basic, compress.Choose(r.Header.Get("Accept-Encoding"))}
+	return form{edge.WantsProtobuf(r), basic, compress.Choose(edge.Get(r, "Accept-Encoding"))}
 }
 
 // workspace is the memory that a Home is made in, one after the other.
@@ -94,7 +94,7 @@ func (a *API) encodeAs(ws *workspace, f form, arrange arrange, message func() pr
 		if out.body, out.form.encoding, err = a.bodies.Compress(body, f.encoding); err != nil {
 			return nil, err
 		}
-		out.length = []string{strconv.Itoa(len(out.body))}
+		out.kind, out.encoding, out.length = a.kinds[f.protobuf], a.encodings[out.form.encoding], []string{strconv.Itoa(len(out.body))}
 		return out, nil
 	}
 }

@@ -18,6 +18,15 @@ import (
 
 // Home answers GET /v1/home: one read of the store, and never an error because of it.
 func (a *API) Home(w http.ResponseWriter, r *http.Request, who identity.Identity) error {
+	cfg, now, key := a.config.Load(), a.now(), keyOf(who.User, r)
+	kept := a.answers.get(key, now)
+	if kept != nil {
+		if same, degraded := a.remembered(r.Context(), cfg, kept); same {
+			a.count(kept.shelves, now)
+			a.write(w, r, kept, degraded)
+			return nil
+		}
+	}
 	q, err := queryOf(r)
 	if err != nil {
 		return err
@@ -25,50 +34,52 @@ func (a *API) Home(w http.ResponseWriter, r *http.Request, who identity.Identity
 	if q.token != "" {
 		return a.homePage(w, r, who.User, q)
 	}
-	cfg, now, key := a.config.Load(), a.now(), answerKey{who.User, q, formOf(r, q.basic)}
-	out, degraded := a.remembered(r.Context(), cfg, key, now)
-	if out == nil {
-		ws := a.borrow()
-		defer a.giveBack(ws)
-		if out, degraded, err = a.firstPage(r.Context(), ws, cfg, key, now); err != nil {
-			return err
-		}
+	ws := a.borrow()
+	defer a.giveBack(ws)
+	out, degraded, err := a.firstPage(r.Context(), ws, cfg, key, kept, q, now)
+	if err != nil {
+		return err
 	}
 	a.count(out.shelves, now)
 	a.write(w, r, out, degraded)
 	return nil
 }
 
-// remembered is Home as it was sent before, if there is nothing to wait for and it would be the same again.
-func (a *API) remembered(ctx context.Context, cfg *home.Config, key answerKey, now time.Time) (out *answer, degraded bool) {
-	src := a.peeked(ctx, cfg, key)
-	if src == nil {
-		return nil, false
+// remembered reports whether a kept Home would be the same again, as far as that can be told without waiting.
+func (a *API) remembered(ctx context.Context, cfg *home.Config, kept *answer) (same, degraded bool) {
+	var src reading
+	if !a.peeked(ctx, cfg, kept, &src) {
+		return false, false
 	}
-	out, _ = a.answers.get(key, cfg, src, now)
-	return out, src.degraded
+	same, _ = kept.says(cfg, &src)
+	return same, src.degraded
 }
 
-// firstPage reads what Home shows and makes it.
-func (a *API) firstPage(ctx context.Context, ws *workspace, cfg *home.Config, key answerKey, now time.Time) (out *answer, degraded bool, err error) {
-	err = a.source(ctx, cfg, key.user, key.query.market, func(src *reading) error {
+// firstPage reads what Home shows and makes it, unless kept, which may be nil, says the same.
+func (a *API) firstPage(ctx context.Context, ws *workspace, cfg *home.Config, key answerKey, kept *answer, q query, now time.Time) (out *answer, degraded bool, err error) {
+	err = a.source(ctx, cfg, key.user, q.market, func(src *reading) error {
 		degraded = src.degraded
 		var made stamp
 		keep := !src.Made && !src.Stale
 		if keep {
-			if out, made = a.answers.get(key, cfg, src, now); out != nil {
+			var same bool
+			if same, made = kept.says(cfg, src); same {
+				out = kept
 				return nil
 			}
 		}
-		viewer := viewerOf(key.user, key.query, now)
+		viewer := viewerOf(key.user, q, now)
+		f := key.form
+		f.basic = q.basic
 		var err error
-		out, err = a.encode(ws, key.form, func(ws *workspace, broken map[string]bool) ([]byte, *home.Home, error) {
-			h := ws.arranger.Arrange(cfg, src.Source, viewer, home.Page{Size: key.query.size, Cards: key.query.cards, Broken: broken})
-			err := a.render(ws, h, cfg, viewer, key.query, nil, src.degraded)
+		out, err = a.encode(ws, f, func(ws *workspace, broken map[string]bool) ([]byte, *home.Home, error) {
+			h := ws.arranger.Arrange(cfg, src.Source, viewer, home.Page{Size: q.size, Cards: q.cards, Broken: broken})
+			err := a.render(ws, h, cfg, viewer, q, nil, src.degraded)
 			return ws.body, h, err
 		})
 		if err == nil && keep {
-			a.answers.keep(key, made, out)
+			out.row, out.market = src.key, q.market
+			a.answers.keep(key, q, made, out)
 		}
 		return err
 	})
@@ -201,7 +212,7 @@ func (a *API) write(w http.ResponseWriter, r *http.Request, out *answer, degrade
 	h["Cache-Control"] = a.cacheControl
 	if len(out.etag) > 0 {
 		h["Etag"] = out.etag
-		if edge.Matches(r.Header.Get("If-None-Match"), out.etag[0]) {
+		if edge.Matches(edge.Get(r, "If-None-Match"), out.etag[0]) {
 			w.WriteHeader(http.StatusNotModified)
 			return
 		}
@@ -212,12 +223,9 @@ func (a *API) write(w http.ResponseWriter, r *http.Request, out *answer, degrade
 // writeAnswer drops errors of writing: the caller went away, and the answer was all there was to do for them.
 func (a *API) writeAnswer(w http.ResponseWriter, out *answer) {
 	h := w.Header()
-	h["Content-Type"], h["Content-Length"] = a.json, out.length
-	if out.form.protobuf {
-		h["Content-Type"] = a.protobuf
-	}
-	if out.form.encoding != "" {
-		h.Set("Content-Encoding", out.form.encoding)
+	h["Content-Type"], h["Content-Length"] = out.kind, out.length // once: the map would grow for a second time
+	if out.encoding != nil {
+		h["Content-Encoding"] = out.encoding
 	}
 	_, _ = w.Write(out.body)
 }

@@ -75,7 +75,9 @@ type API struct {
 	peek       func(store.Key) (store.Row, bool) // what Rows has in memory; nil: it has none
 
 	// The values of headers, shared by all responses.
-	cacheControl, vary, json, protobuf []string
+	cacheControl, vary []string
+	kinds              map[bool][]string   // by whether it is protobuf
+	encodings          map[string][]string // by name; of a body as it is: nil
 }
 
 // New makes an API. It fails if its metrics' names are taken.
@@ -98,7 +100,8 @@ func New(c Config) (*API, error) {
 	a.cacheControl = []string{fmt.Sprintf("private, max-age=%d, stale-while-revalidate=%d, stale-if-error=%d",
 		int64(a.limits.HomeAge/time.Second), whileRevalidate, ifError)}
 	a.vary = []string{"Accept, Accept-Encoding, Authorization"}
-	a.json, a.protobuf = []string{edge.TypeJSON}, []string{edge.TypeProtobuf}
+	a.kinds = map[bool][]string{false: {edge.TypeJSON}, true: {edge.TypeProtobuf}}
+	a.encodings = map[string][]string{"gzip": {"gzip"}, "br": {"br"}}
 	if cache, ok := c.Rows.(interface {
 		Peek(store.Key) (store.Row, bool)
 	}); ok {

@@ -16,8 +16,9 @@ import (
 // reading is what was read for a Home.
 type reading struct {
 	home.Source
-	degraded bool // something could not be had, and is left out
-	lent     bool // the row is somebody else's memory, and others' after this
+	key      store.Key // of the listener's row
+	degraded bool      // something could not be had, and is left out
+	lent     bool      // the row is somebody else's memory, and others' after this
 }
 
 // source reads what Home shows, makes it where the listener has nothing, and calls use with it. Its error is the
@@ -26,22 +27,18 @@ func (a *API) source(ctx context.Context, cfg *home.Config, user, market string,
 	return a.read(ctx, cfg, user, market, 1, use)
 }
 
-// peeked is what source would call use with, when there is nothing to wait for, else nil.
-func (a *API) peeked(ctx context.Context, cfg *home.Config, key answerKey) *reading {
+// peeked makes src what source would call use with for a Home that is kept, when there is nothing to wait for.
+func (a *API) peeked(ctx context.Context, cfg *home.Config, kept *answer, src *reading) bool {
 	if a.peek == nil {
-		return nil
+		return false
 	}
-	row, err := edge.UserKey(key.user)
-	if err != nil {
-		return nil
-	}
-	src := new(reading)
 	var ok bool
-	if src.Row, ok = a.peek(row); !ok || a.demand != nil && !hasShelves(cfg, src.Row) {
-		return nil
+	if src.Row, ok = a.peek(kept.row); !ok || a.demand != nil && !hasShelves(cfg, src.Row) {
+		return false
 	}
-	a.complete(ctx, cfg, key.user, key.query.market, 1, src, nil)
-	return src
+	a.faults.Recovered("row")
+	a.addMarkets(ctx, cfg, kept.market, 1, src)
+	return true
 }
 
 // pinned reads every generation that there is, so that a later page finds those of the first.
@@ -59,7 +56,7 @@ func (a *API) read(ctx context.Context, cfg *home.Config, user, market string, v
 	}
 	defer a.leave()
 	complete := func(row store.Row, lent bool, failed error) {
-		src := reading{Source: home.Source{Row: row}, lent: lent}
+		src := reading{Source: home.Source{Row: row}, key: key, lent: lent}
 		a.complete(ctx, cfg, user, market, versions, &src, failed)
 		err = use(&src)
 	}
@@ -103,6 +100,10 @@ func (a *API) complete(ctx context.Context, cfg *home.Config, user, market strin
 		a.faults.Recovered("row")
 		a.fill(ctx, cfg, user, &src.Source)
 	}
+	a.addMarkets(ctx, cfg, market, versions, src)
+}
+
+func (a *API) addMarkets(ctx context.Context, cfg *home.Config, market string, versions int, src *reading) {
 	if !cfg.Markets() {
 		return
 	}
@@ -110,6 +111,7 @@ func (a *API) complete(ctx context.Context, cfg *home.Config, user, market strin
 	if versions > 1 {
 		rows = a.marketGenerations
 	}
+	var failed error
 	if src.Markets, failed = rows(ctx, market); failed != nil {
 		src.degraded = true
 	}

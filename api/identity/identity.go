@@ -68,7 +68,11 @@ type Verifier interface {
 
 // Bearer is the request's token as it was sent, or ErrNoToken.
 func Bearer(r *http.Request) (string, error) {
-	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	sent := r.Header["Authorization"] // Get would make sure that the name is canonical, for every request
+	if len(sent) == 0 {
+		return "", ErrNoToken
+	}
+	scheme, token, ok := strings.Cut(sent[0], " ")
 	token = strings.TrimSpace(token)
 	if !ok || !strings.EqualFold(scheme, "Bearer") || token == "" {
 		return "", ErrNoToken
