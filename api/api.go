@@ -209,8 +209,8 @@ func sealers(secret []byte) (*cardtoken.Tokens, *pagetoken.Sealer, error) {
 
 func (a *API) routes() []edge.Route {
 	return []edge.Route{
-		{Method: http.MethodGet, Path: "/v1/home", May: edge.Listeners, Handle: a.homes.Home},
-		{Method: http.MethodGet, Path: "/v1/home/shelves/{shelf}", May: edge.Listeners, Handle: a.homes.HomeShelf},
+		{Method: http.MethodGet, Path: "/v1/home", May: edge.Listeners, Handle: a.homes.Home, Full: a.homes.Full},
+		{Method: http.MethodGet, Path: "/v1/home/shelves/{shelf}", May: edge.Listeners, Handle: a.homes.HomeShelf, Full: a.homes.Full},
 		{Method: http.MethodGet, Path: "/v1/users/{user}/shelves/{shelf}", May: edge.Having(identity.Viewer), Handle: a.homes.UserShelf},
 		{Method: http.MethodDelete, Path: "/v1/users/{user}", May: edge.ListenersOr(identity.Admin), Handle: a.data.Erase},
 		{Method: http.MethodGet, Path: "/v1/users/{user}:export", May: edge.ListenersOr(identity.Admin), Handle: a.data.Export},

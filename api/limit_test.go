@@ -2,9 +2,11 @@ package api_test
 
 import (
 	"context"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"homefeed/api"
+	"homefeed/api/identity"
 	"homefeed/api/rowcache"
 	"homefeed/shelves/store"
 )
@@ -109,5 +112,74 @@ homefeed_api_homes_refused_total 2
 `
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "homefeed_api_homes_refused_total"); err != nil {
 		t.Error(err)
+	}
+}
+
+// signatures is a Verifier of "listener:<id>" that counts how often it was asked.
+type signatures struct {
+	tokens
+	asked atomic.Int64
+}
+
+func (s *signatures) Verify(ctx context.Context, r *http.Request) (identity.Identity, error) {
+	s.asked.Add(1)
+	who, err := s.tokens.Verify(ctx, r)
+	who.Until = now.Add(time.Hour)
+	return who, err
+}
+
+// TestOverloadAsksForNoSignature holds that while there is no place no token is verified that is not remembered, and that
+// whoever is known, or has no token, is answered as ever.
+func TestOverloadAsksForNoSignature(t *testing.T) {
+	s, verifier := &rows{}, &signatures{}
+	s.put(t, userKey(t, "ann"), "discover", now, nil, "a")
+	cached, err := rowcache.New(s, rowcache.Options{Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cached.Close)
+	remembering, err := identity.Remember(verifier, func() time.Time { return now })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(remembering.Close)
+	a := newAPI(t, api.Config{Rows: cached, Verifier: remembering, Limits: api.Limits{Homes: 1}})
+	ask := func(path, token string) int { return call(a, "GET", path, token, "").Code }
+	if code := ask("/v1/home", "listener:ann"); code != 200 {
+		t.Fatalf("the first: %d", code)
+	}
+	entered, leave := make(chan struct{}), make(chan struct{})
+	s.set(func(_ context.Context, key store.Key) error {
+		if strings.HasSuffix(string(key), "bob") {
+			close(entered)
+			<-leave
+		}
+		return nil
+	})
+	var first sync.WaitGroup
+	first.Go(func() { ask("/v1/home", "listener:bob") })
+	<-entered
+	before := verifier.asked.Load()
+	for _, c := range []struct {
+		name, path, token string
+		status            int
+	}{
+		{"unknown", "/v1/home", "listener:cyd", 503},
+		{"unknown, of one shelf", "/v1/home/shelves/discover", "listener:cyd", 503},
+		{"known, and in memory", "/v1/home", "listener:ann", 200},
+		{"known, and not in memory", "/v1/home/shelves/discover", "listener:ann", 503},
+		{"none", "/v1/home", "", 401},
+	} {
+		if code := ask(c.path, c.token); code != c.status {
+			t.Errorf("%s: %d, want %d", c.name, code, c.status)
+		}
+	}
+	if n := verifier.asked.Load() - before; n != 0 {
+		t.Errorf("%d tokens were verified while there was no place", n)
+	}
+	close(leave)
+	first.Wait()
+	if code := ask("/v1/home", "listener:cyd"); code != 200 {
+		t.Errorf("when there is a place again: %d", code)
 	}
 }

@@ -3,6 +3,7 @@ package apierror
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"strconv"
@@ -20,30 +21,19 @@ import (
 // Write answers with e: as google.rpc.Status when asProto, else as AIP-193's {"error":{…}}. Errors of writing are
 // the connection's and are dropped: there is nobody left to tell.
 func Write(w http.ResponseWriter, e *Error, asProto bool) {
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	if e.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
-	}
-	if len(e.Allow) > 0 {
-		h.Set("Allow", strings.Join(e.Allow, ", "))
-	}
-	if e.Challenge != "" {
-		h.Set("WWW-Authenticate", e.Challenge)
-	}
 	ready := e.ready[form(asProto)]
 	if ready == nil {
 		ready = encodeReady(e, asProto)
 	}
-	h["Content-Type"], h["Content-Length"] = ready.kind, ready.length
+	maps.Copy(w.Header(), ready.headers)
 	w.WriteHeader(e.Status())
 	_, _ = w.Write(ready.body)
 }
 
-// ready is an encoded error and what its headers say.
+// ready is an encoded error with its headers.
 type ready struct {
-	body         []byte
-	kind, length []string
+	body    []byte
+	headers http.Header
 }
 
 // form is the index of a ready error.
@@ -56,7 +46,17 @@ func form(asProto bool) int {
 
 func encodeReady(e *Error, asProto bool) *ready {
 	body, kind := encode(e, asProto)
-	return &ready{body, []string{kind}, []string{strconv.Itoa(len(body))}}
+	h := http.Header{"Content-Type": {kind}, "Content-Length": {strconv.Itoa(len(body))}, "Cache-Control": {"no-store"}}
+	if e.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
+	}
+	if len(e.Allow) > 0 {
+		h.Set("Allow", strings.Join(e.Allow, ", "))
+	}
+	if e.Challenge != "" {
+		h.Set("WWW-Authenticate", e.Challenge)
+	}
+	return &ready{body, h}
 }
 
 // Ready encodes the error once, for one that is sent often and never changes again. It returns e.

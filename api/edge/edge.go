@@ -98,6 +98,11 @@ func (e *Edge) newMux(routes []Route) *http.ServeMux {
 // admitted is the route for those who may.
 func (e *Edge) admitted(rt Route) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
+		if rt.Full != nil && e.costly(r) {
+			if err := rt.Full(); err != nil {
+				return err
+			}
+		}
 		who, err := e.Verifier.Verify(r.Context(), r)
 		if err != nil {
 			return e.unverified(err)
@@ -115,6 +120,13 @@ func (e *Edge) admitted(rt Route) func(http.ResponseWriter, *http.Request) error
 		defer cancel()
 		return rt.Handle(w, r.WithContext(ctx), who)
 	}
+}
+
+// costly reports whether the token's signature has to be checked, which costs more than all else of a refusal: while there
+// is no place, that is not done for those who would be refused behind it.
+func (e *Edge) costly(r *http.Request) bool {
+	v, ok := e.Verifier.(interface{ Remembers(*http.Request) bool })
+	return ok && !v.Remembers(r)
 }
 
 func notAllowed(allow []string) func(http.ResponseWriter, *http.Request) error {

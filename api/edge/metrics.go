@@ -38,19 +38,20 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	return m, nil
 }
 
-// route returns what counts the requests of a route. The two answers of a Home are looked up once.
+// route returns what counts the requests of a route. Those are looked up once that there may be thousands a second of:
+// the two answers of a Home, and refusals.
 func (m *metrics) route(name string) func(status int, took time.Duration) {
 	duration := m.durations.WithLabelValues(name)
-	ok, same := m.requests.WithLabelValues(name, "200"), m.requests.WithLabelValues(name, "304")
+	often := map[int]prometheus.Counter{}
+	for _, status := range []int{http.StatusOK, http.StatusNotModified, http.StatusTooManyRequests, http.StatusServiceUnavailable} {
+		often[status] = m.requests.WithLabelValues(name, strconv.Itoa(status))
+	}
 	return func(status int, took time.Duration) {
 		duration.Observe(took.Seconds())
-		switch status {
-		case http.StatusOK:
-			ok.Inc()
-		case http.StatusNotModified:
-			same.Inc()
-		default:
-			m.requests.WithLabelValues(name, strconv.Itoa(status)).Inc()
+		counter := often[status]
+		if counter == nil {
+			counter = m.requests.WithLabelValues(name, strconv.Itoa(status))
 		}
+		counter.Inc()
 	}
 }

@@ -20,6 +20,8 @@ type Route struct {
 	Path   string
 	May    func(identity.Identity) error
 	Handle Handler
+	// Full is why nobody is let in for whom much would have to be done; nil, or nothing returned: all are.
+	Full func() error
 }
 
 // Listeners may come, and nobody else.

@@ -33,6 +33,7 @@ func formOf(r *http.Request, basic bool) form {
 type workspace struct {
 	arranger home.Arranger
 	body     []byte
+	encoded  []byte // body as JSON, or without what is not basic
 }
 
 // borrow gets a workspace; the caller gives it back when nothing uses its memory any more.
@@ -45,7 +46,7 @@ func (a *API) borrow() *workspace {
 
 // giveBack lets the memory of a few huge Homes go.
 func (a *API) giveBack(ws *workspace) {
-	if cap(ws.body) <= 1<<20 {
+	if cap(ws.body)+cap(ws.encoded) <= 1<<20 {
 		a.workspaces.Put(ws)
 	}
 }
@@ -87,9 +88,10 @@ func (a *API) encodeAs(ws *workspace, f form, arrange arrange, message func() pr
 				}
 				continue
 			}
-			if body, err = f.marshal(m); err != nil {
+			if ws.encoded, err = f.marshal(ws.encoded[:0], m); err != nil {
 				return nil, err
 			}
+			body = ws.encoded
 		}
 		if out.body, out.form.encoding, err = a.bodies.Compress(body, f.encoding); err != nil {
 			return nil, err
@@ -118,15 +120,15 @@ func (a *API) findBroken(h *home.Home, broken map[string]bool, why error) (map[s
 	return more, nil
 }
 
-// marshal writes empty lists and texts in JSON too, so that clients can rely on every field.
-func (f form) marshal(m proto.Message) (body []byte, err error) {
+// marshal appends the message. It writes empty lists and texts in JSON too, so that clients can rely on every field.
+func (f form) marshal(dst []byte, m proto.Message) (body []byte, err error) {
 	if f.basic {
 		makeBasic(m)
 	}
 	if f.protobuf {
-		body, err = proto.Marshal(m)
+		body, err = proto.MarshalOptions{}.MarshalAppend(dst, m)
 	} else {
-		body, err = protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(m)
+		body, err = protojson.MarshalOptions{EmitDefaultValues: true}.MarshalAppend(dst, m)
 	}
 	if err != nil {
 		return nil, &apierror.Error{Code: code.Code_INTERNAL, Reason: "ENCODING", Message: "internal error", Cause: err}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"homefeed/api/admission"
 	"homefeed/api/apierror"
 	"homefeed/api/cardtoken"
 	"homefeed/api/compress"
@@ -55,21 +56,22 @@ type Limits struct {
 
 // API answers the routes of Home. Set its placements before it does.
 type API struct {
-	rows       Rows
-	limits     Limits
-	faults     *faults.Faults
-	now        func() time.Time
-	metrics    *metrics
-	shelves    []*shelf.Shelf
-	perShelf   map[string]shelfMetrics
-	config     atomic.Pointer[home.Config]
-	markets    *marketcache.Cache
-	demand     *ondemand.Limiter
-	answers    *answers
-	tokens     *cardtoken.Tokens
-	pages      *pagetoken.Sealer
-	making     atomic.Int64    // how many Homes
-	overloaded *apierror.Error // ready made, as refusing must cost next to nothing
+	rows     Rows
+	limits   Limits
+	faults   *faults.Faults
+	now      func() time.Time
+	metrics  *metrics
+	shelves  []*shelf.Shelf
+	perShelf map[string]shelfMetrics
+	config   atomic.Pointer[home.Config]
+	markets  *marketcache.Cache
+	demand   *ondemand.Limiter
+	answers  *answers
+	tokens   *cardtoken.Tokens
+	pages    *pagetoken.Sealer
+	// gate is for those who read and make a Home. One in memory needs no place: it costs less than it takes to refuse it.
+	// Nor does sending one, which a slow phone draws out.
+	gate       *admission.Gate
 	workspaces sync.Pool
 	bodies     compress.Bodies
 	peek       func(store.Key) (store.Row, bool) // what Rows has in memory; nil: it has none
@@ -85,12 +87,13 @@ func New(c Config) (*API, error) {
 	a := &API{
 		rows: c.Rows, limits: c.Limits, faults: c.Faults, now: c.Now, shelves: c.Shelves, demand: c.Demand,
 		tokens: c.Tokens, pages: c.Pages, perShelf: map[string]shelfMetrics{},
-		overloaded: apierror.Unavailable("OVERLOADED", "as many Homes are being made as can be", time.Second, nil).Ready(),
 	}
 	var err error
 	if a.metrics, err = newMetrics(c.Registerer); err != nil {
 		return nil, err
 	}
+	a.gate = admission.New(a.limits.AtOnce,
+		apierror.Unavailable("OVERLOADED", "as many Homes are being made as can be", time.Second, nil), a.metrics.refused)
 	for _, s := range c.Shelves {
 		a.perShelf[s.Name] = a.metrics.shelf(s.Name)
 	}

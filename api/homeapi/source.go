@@ -21,6 +21,9 @@ type reading struct {
 	lent     bool      // the row is somebody else's memory, and others' after this
 }
 
+// Full refuses those for whom much would have to be done while as many Homes are being made as can be.
+func (a *API) Full() error { return a.gate.Full() }
+
 // source reads what Home shows, makes it where the listener has nothing, and calls use with it. Its error is the
 // listener's id's, or use's.
 func (a *API) source(ctx context.Context, cfg *home.Config, user, market string, use func(*reading) error) error {
@@ -51,10 +54,10 @@ func (a *API) read(ctx context.Context, cfg *home.Config, user, market string, v
 	if err != nil {
 		return err
 	}
-	if !a.enter() {
-		return a.overloaded
+	if err := a.gate.Enter(); err != nil {
+		return err
 	}
-	defer a.leave()
+	defer a.gate.Leave()
 	complete := func(row store.Row, lent bool, failed error) {
 		src := reading{Source: home.Source{Row: row}, key: key, lent: lent}
 		a.complete(ctx, cfg, user, market, versions, &src, failed)
@@ -77,19 +80,6 @@ func (a *API) read(ctx context.Context, cfg *home.Config, user, market string, v
 	}
 	return err
 }
-
-// enter takes one of the places for Homes that are being made, if one is free. Those that are in memory need none: they
-// cost less than it takes to refuse them. Nor does sending one, which a slow phone draws out.
-func (a *API) enter() bool {
-	if a.making.Add(1) <= int64(a.limits.AtOnce) {
-		return true
-	}
-	a.making.Add(-1)
-	a.metrics.refused.Inc()
-	return false
-}
-
-func (a *API) leave() { a.making.Add(-1) }
 
 // complete adds to the listener's row what else there is to show.
 func (a *API) complete(ctx context.Context, cfg *home.Config, user, market string, versions int, src *reading, failed error) {

@@ -69,5 +69,15 @@ func (m *Remembering) Verify(ctx context.Context, r *http.Request) (Identity, er
 	return who, nil
 }
 
+// Remembers reports whether Verify has nothing to ask the Verifier: it knows the token, or there is none.
+func (m *Remembering) Remembers(r *http.Request) bool {
+	token, err := Bearer(r)
+	if err != nil {
+		return true
+	}
+	known, ok := m.known.GetIfPresent(token)
+	return ok && m.now().Before(known.until)
+}
+
 // Close ends the memory's upkeep.
 func (m *Remembering) Close() { m.known.StopAllGoroutines() }
