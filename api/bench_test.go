@@ -3,12 +3,14 @@ package api_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -105,7 +107,8 @@ func cpu(tb testing.TB) time.Duration {
 // requests at a time over one connection each, so that what else the machine does hits all of them alike. Metrics are
 // requests/s in percent of the floor's, the same of the processors' time, and the bytes of a body: "cached" with rows
 // and answers in memory, "made" from rows in memory and nothing kept, "store" from the local store on disk and nothing
-// kept, "json" and "304" from memory. Token, limiter and metrics are on for all but the floors.
+// kept, "json" and "304" from memory, "503" for want of a place. Token, limiter and metrics are on for all but the
+// floors.
 func BenchmarkHome(b *testing.B) {
 	contenders := homeContenders(b)
 	for _, c := range contenders {
@@ -157,6 +160,8 @@ func homeContenders(b *testing.B) []*contender {
 	readyJSON := call(all, "GET", homeTarget, token, "")
 	etag := ready.Header().Get("ETag")
 	same := call(all, "GET", homeTarget, token, "", "Accept", protobuf, "If-None-Match", etag)
+	full := overloaded(b, shelves, verifier, limits, token)
+	refusal := call(full, "GET", homeTarget, token, "", "Accept", protobuf)
 	contenders := []*contender{
 		{name: "floor", handler: constant(ready), headers: []string{"Accept", protobuf}, status: 200},
 		{name: "cached", handler: all, headers: []string{"Accept", protobuf}, status: 200, floor: "floor"},
@@ -166,6 +171,8 @@ func homeContenders(b *testing.B) []*contender {
 		{name: "json", handler: all, status: 200, floor: "floor-json"},
 		{name: "floor-304", handler: constant(same), headers: []string{"Accept", protobuf, "If-None-Match", etag}, status: 304},
 		{name: "304", handler: all, headers: []string{"Accept", protobuf, "If-None-Match", etag}, status: 304, floor: "floor-304"},
+		{name: "floor-503", handler: constant(refusal), headers: []string{"Accept", protobuf}, status: 503},
+		{name: "503", handler: full, headers: []string{"Accept", protobuf}, status: 503, floor: "floor-503"},
 	}
 	for _, c := range contenders {
 		c.headers = append(c.headers, "Authorization", "Bearer "+token)
@@ -183,6 +190,24 @@ func constant(ready *httptest.ResponseRecorder) http.Handler {
 			_, _ = w.Write(body)
 		}
 	})
+}
+
+// overloaded is an API of whose places for Homes the only one is taken.
+func overloaded(b *testing.B, shelves []*shelf.Shelf, verifier identity.Verifier, limits api.Limits, token string) *api.API {
+	b.Helper()
+	entered, leave := make(chan struct{}), make(chan struct{})
+	stuck := &rows{before: func(context.Context, store.Key) error {
+		close(entered)
+		<-leave
+		return nil
+	}}
+	limits.Homes, limits.StoreTimeout = 1, time.Hour
+	a := newAPI(b, api.Config{Rows: stuck, Shelves: shelves, Verifier: verifier, Registerer: prometheus.NewRegistry(), Limits: limits, Now: time.Now})
+	var inside sync.WaitGroup
+	inside.Go(func() { call(a, "GET", homeTarget, token, "") })
+	b.Cleanup(func() { close(leave); inside.Wait() })
+	<-entered
+	return a
 }
 
 // onDisk is the same rows in the local store.

@@ -97,13 +97,26 @@ func FuzzOpen(f *testing.F) {
 	})
 }
 
+// TestBegin holds that a Listener that was another's makes the tokens that a new one makes.
+func TestBegin(t *testing.T) {
+	tokens, card, hash := newTokens(t, secret), cardtoken.Card{Shelf: "discover", Trigger: "t-1"}, xxhash.Sum64String("track:a")
+	used := tokens.Nobody()
+	for _, user := range []string{"ann", "bob", "ann"} {
+		if err := used.Begin(user); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := string(used.Shelf(card).Append(nil, 0, hash)), seal(t, tokens, user, "track:a", card); got != want {
+			t.Errorf("%s: %s, want %s", user, got, want)
+		}
+	}
+}
+
 func BenchmarkHome(b *testing.B) {
-	tokens := newTokens(b, secret)
+	l := newTokens(b, secret).Nobody()
 	uri, buf := xxhash.Sum64String("track:00000001"), make([]byte, 0, 4096)
 	b.ReportAllocs()
 	for b.Loop() {
-		l, err := tokens.Listener("ann")
-		if err != nil {
+		if err := l.Begin("ann"); err != nil {
 			b.Fatal(err)
 		}
 		for place := range 12 {

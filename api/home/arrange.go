@@ -93,10 +93,15 @@ type Arranger struct {
 
 	above hashes          // of the URIs on the shelves above
 	mine  []uint64        // and of those that the last take took
+	bits  uint64          // of mine by their last 6 bits: most cards need no look at it
 	parts homewire.Parts  // of the last take
 	cards []homewire.Card // of all shelves, and then those that the last take took
 	metas []byte          // of all shelves
 	kept  int             // how many of cards are shelves'
+
+	// The place whose cards are taken, and take for it: one function for all places, which the ladder calls.
+	taking *place
+	taker  func(body []byte) (int, error)
 
 	repeats []uint32 // what the last take left out because it stands above
 }
@@ -196,11 +201,14 @@ func (a *Arranger) until(t time.Time) {
 func (a *Arranger) shelf(p *place, at int) {
 	listener := p.shelf.Scope == shelf.Listener
 	cell := a.cells[p.index]
+	if a.taking = p; a.taker == nil {
+		a.taker = func(body []byte) (int, error) { return a.take(a.taking, body) }
+	}
 	rungs := Rungs{
 		Now: a.viewer.Now, Newest: cell, Made: a.made && listener, Stale: a.stale && listener,
 		GoodFor: p.guard.GoodFor, MaxAge: time.Duration(p.MaxAgeSeconds) * time.Second,
 		Default: p.defaults, MinCards: p.MinCards,
-		Take: func(body []byte) (int, error) { return a.take(p, body) },
+		Take: a.taker,
 	}
 	if a.page.First > 0 { // the rest of a rung, and no step down from it
 		rungs.MinCards = 1
@@ -274,7 +282,7 @@ func (a *Arranger) take(p *place, body []byte) (int, error) {
 }
 
 func (a *Arranger) may(p *place, card *homewire.Card) bool {
-	if p.blocks[string(card.URI)] || a.hidden.URI(card.URI) {
+	if len(p.blocks) > 0 && p.blocks[string(card.URI)] || a.hidden.Len() > 0 && a.hidden.URI(card.URI) {
 		return false
 	}
 	if p.artists || a.hidden.artists {
@@ -289,16 +297,17 @@ func (a *Arranger) may(p *place, card *homewire.Card) bool {
 		a.repeats = append(a.repeats, uint32(hash))
 		return false
 	}
-	if slices.Contains(a.mine, hash) { // no shelf has a card twice, whatever it may repeat
+	bit := uint64(1) << (hash & 63)
+	if a.bits&bit != 0 && slices.Contains(a.mine, hash) { // no shelf has a card twice, whatever it may repeat
 		return false
 	}
-	a.mine = append(a.mine, hash)
+	a.mine, a.bits = append(a.mine, hash), a.bits|bit
 	return true
 }
 
 // giveBack forgets the cards of the last take.
 func (a *Arranger) giveBack() {
-	a.mine, a.cards, a.repeats = a.mine[:0], a.cards[:a.kept], a.repeats[:0]
+	a.mine, a.bits, a.cards, a.repeats = a.mine[:0], 0, a.cards[:a.kept], a.repeats[:0]
 }
 
 // keep makes the cards of the last take those of the shelf.
@@ -306,7 +315,7 @@ func (a *Arranger) keep(s *Shelf) {
 	for _, hash := range a.mine {
 		a.above.add(hash)
 	}
-	a.mine = a.mine[:0]
+	a.mine, a.bits = a.mine[:0], 0
 	metas := len(a.metas)
 	a.metas = append(a.metas, a.parts.Meta...)
 	s.Cards, s.meta, s.trigger = slices.Clip(a.cards[a.kept:]), slices.Clip(a.metas[metas:]), a.parts.Trigger

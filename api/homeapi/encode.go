@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"homefeed/api/apierror"
+	"homefeed/api/cardtoken"
 	"homefeed/api/compress"
 	"homefeed/api/edge"
 	"homefeed/api/home"
@@ -32,6 +33,7 @@ func formOf(r *http.Request, basic bool) form {
 // workspace is the memory that a Home is made in, one after the other.
 type workspace struct {
 	arranger home.Arranger
+	tokens   *cardtoken.Listener
 	body     []byte
 	encoded  []byte // body as JSON, or without what is not basic
 }
@@ -41,7 +43,7 @@ func (a *API) borrow() *workspace {
 	if ws, ok := a.workspaces.Get().(*workspace); ok {
 		return ws
 	}
-	return &workspace{body: make([]byte, 0, 64<<10)}
+	return &workspace{tokens: a.tokens.Nobody(), body: make([]byte, 0, 64<<10)}
 }
 
 // giveBack lets the memory of a few huge Homes go.

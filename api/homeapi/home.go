@@ -149,7 +149,7 @@ func (a *API) HomeShelf(w http.ResponseWriter, r *http.Request, who identity.Ide
 		out, err = a.encodeShelf(ws, formOf(r, q.basic), func(ws *workspace, broken map[string]bool) ([]byte, *home.Home, error) {
 			page.Broken = broken
 			h := ws.arranger.ArrangeShelf(cfg, name, src.Source, viewer, page)
-			render, err := a.renderer(cfg, viewer, q, page.Shown)
+			render, err := a.renderer(ws, cfg, viewer, q, page.Shown)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -254,7 +254,7 @@ func viewerOf(user string, q query, now time.Time) home.Viewer {
 
 // render makes the bytes of a page. token is that of the page before it, nil for the first.
 func (a *API) render(ws *workspace, h *home.Home, cfg *home.Config, v home.Viewer, q query, token *pagetoken.Token, degraded bool) error {
-	render, err := a.renderer(cfg, v, q, nil)
+	render, err := a.renderer(ws, cfg, v, q, nil)
 	if err != nil {
 		return err
 	}
@@ -281,9 +281,9 @@ func (a *API) render(ws *workspace, h *home.Home, cfg *home.Config, v home.Viewe
 }
 
 // renderer makes shelves' bytes; shown are the cards of pages before.
-func (a *API) renderer(cfg *home.Config, v home.Viewer, q query, shown map[uint32]bool) (home.Render, error) {
-	tokens, err := a.tokens.Listener(v.User)
-	return home.Render{Tokens: tokens, NextCards: func(s *home.Shelf) (string, error) {
+func (a *API) renderer(ws *workspace, cfg *home.Config, v home.Viewer, q query, shown map[uint32]bool) (home.Render, error) {
+	err := ws.tokens.Begin(v.User)
+	return home.Render{Tokens: ws.tokens, NextCards: func(s *home.Shelf) (string, error) {
 		next := &pagetoken.Token{
 			Version: cfg.Version, Now: v.Now.UnixMilli(), First: s.First + len(s.Cards), Shown: s.Passed,
 		}

@@ -4,6 +4,7 @@
 package homewire
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"unicode/utf8"
@@ -103,13 +104,17 @@ func (s *Shelf) append(dst, header []byte) []byte {
 	dst = append(dst, header...)
 	dst = append(dst, s.Meta...)
 	context := s.contextSize()
+	var scratch [1 + binary.MaxVarintLen64]byte
+	head := append(scratch[:0], contextTag)
+	if context > 0 {
+		head = protowire.AppendVarint(head, uint64(s.Contexts.Len()))
+	}
 	for i := range s.Cards {
 		card := &s.Cards[i]
 		dst = protowire.AppendVarint(append(dst, cardTag), uint64(len(card.Raw)+context))
 		dst = append(dst, card.Raw...)
 		if context > 0 {
-			dst = protowire.AppendVarint(append(dst, contextTag), uint64(s.Contexts.Len()))
-			dst = s.Contexts.Append(dst, s.First+i, card.Hash)
+			dst = s.Contexts.Append(append(dst, head...), s.First+i, card.Hash)
 		}
 	}
 	return dst

@@ -31,7 +31,8 @@ func (t Template) Fill(arg func(name string) (string, bool)) (string, bool) {
 	if !t.Mentions() {
 		return strings.Join(t, ""), true
 	}
-	var b strings.Builder
+	var scratch [128]byte // most titles: the string is then all that is allocated
+	b := scratch[:0]
 	for i, part := range t {
 		if i%2 == 1 {
 			value, ok := arg(part)
@@ -40,7 +41,7 @@ func (t Template) Fill(arg func(name string) (string, bool)) (string, bool) {
 			}
 			part = value
 		}
-		b.WriteString(part)
+		b = append(b, part...)
 	}
-	return b.String(), true
+	return string(b), true
 }
