@@ -12,13 +12,14 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"homefeed/api/home"
+	"homefeed/api/homequery"
 	"homefeed/shelves/store"
 )
 
 // answer is Home as it goes out. It never changes.
 type answer struct {
 	body    []byte
-	form    form
+	form    homequery.Form
 	shelves []shownShelf
 	// The values of headers; slices, because a response's headers take those without an allocation. Empty: none.
 	etag, kind, encoding, length []string
@@ -83,12 +84,12 @@ func sumRow(h *xxhash.Digest, i byte, row store.Row) {
 // words, and a Home that is kept needs nobody to read them.
 type answerKey struct {
 	user, query string
-	form        form
+	form        homequery.Form
 }
 
 // keyOf is what a request asks for.
 func keyOf(user string, r *http.Request) answerKey {
-	return answerKey{user, r.URL.RawQuery, formOf(r, false)} // the query says whether it is basic
+	return answerKey{user, r.URL.RawQuery, homequery.FormOf(r, false)} // the query says whether it is basic
 }
 
 // answers keeps what was last sent to each listener, so that the same again costs neither work nor waiting.
@@ -139,7 +140,7 @@ func (out *answer) says(cfg *home.Config, src *reading) (same bool, made stamp) 
 }
 
 // keep gives the answer its ETag, and its own memory where it is kept.
-func (k *answers) keep(key answerKey, q query, made stamp, out *answer) {
+func (k *answers) keep(key answerKey, q homequery.Query, made stamp, out *answer) {
 	out.stamp = made
 	out.etag = []string{etagOf(made.sum, q, out.form, out.shelves)}
 	if !k.off {
@@ -149,14 +150,14 @@ func (k *answers) keep(key answerKey, q query, made stamp, out *answer) {
 }
 
 // etagOf is weak: the ages and page tokens of one Home differ from second to second, and what it shows does not.
-func etagOf(sum uint64, q query, f form, shelves []shownShelf) string {
+func etagOf(sum uint64, q homequery.Query, f homequery.Form, shelves []shownShelf) string {
 	var scratch [512]byte
 	b := binary.LittleEndian.AppendUint64(scratch[:0], sum)
-	for _, text := range [...]string{q.market, q.locale, q.platform} {
+	for _, text := range [...]string{q.Market, q.Locale, q.Platform} {
 		b = append(append(b, text...), 0)
 	}
-	b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(q.size)), uint64(q.cards))
-	b = strconv.AppendBool(strconv.AppendBool(b, f.protobuf), f.basic)
+	b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(q.Size)), uint64(q.Cards))
+	b = strconv.AppendBool(strconv.AppendBool(b, f.Protobuf), f.Basic)
 	for i := range shelves {
 		b = append(append(b, shelves[i].name...), byte(shelves[i].status))
 	}

@@ -3,32 +3,16 @@ package homeapi
 import (
 	"fmt"
 	"maps"
-	"net/http"
 	"strconv"
 
-	"google.golang.org/genproto/googleapis/rpc/code"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
-	"homefeed/api/apierror"
 	"homefeed/api/cardtoken"
-	"homefeed/api/compress"
-	"homefeed/api/edge"
 	"homefeed/api/home"
 	"homefeed/api/homepb"
+	"homefeed/api/homequery"
 	"homefeed/shelves/shelfpb"
 )
-
-// form is how a client wants its answer.
-type form struct {
-	protobuf bool
-	basic    bool
-	encoding string // "", "gzip" or "br"
-}
-
-func formOf(r *http.Request, basic bool) form {
-	return form{edge.WantsProtobuf(r), basic, compress.Choose(edge.Get(r, "Accept-Encoding"))}
-}
 
 // workspace is the memory that a Home is made in, one after the other.
 type workspace struct {
@@ -58,16 +42,16 @@ func (a *API) giveBack(ws *workspace) {
 type arrange func(ws *workspace, broken map[string]bool) ([]byte, *home.Home, error)
 
 // encode makes an answer of Home, whose body may be the workspace's.
-func (a *API) encode(ws *workspace, f form, make arrange) (*answer, error) {
+func (a *API) encode(ws *workspace, f homequery.Form, make arrange) (*answer, error) {
 	return a.encodeAs(ws, f, make, func() proto.Message { return new(homepb.Home) })
 }
 
 // encodeShelf does the same for one shelf.
-func (a *API) encodeShelf(ws *workspace, f form, make arrange) (*answer, error) {
+func (a *API) encodeShelf(ws *workspace, f homequery.Form, make arrange) (*answer, error) {
 	return a.encodeAs(ws, f, make, func() proto.Message { return new(shelfpb.Shelf) })
 }
 
-func (a *API) encodeAs(ws *workspace, f form, arrange arrange, message func() proto.Message) (*answer, error) {
+func (a *API) encodeAs(ws *workspace, f homequery.Form, arrange arrange, message func() proto.Message) (*answer, error) {
 	var broken map[string]bool
 	for {
 		body, h, err := arrange(ws, broken)
@@ -82,7 +66,7 @@ func (a *API) encodeAs(ws *workspace, f form, arrange arrange, message func() pr
 			}
 			out.shelves = append(out.shelves, a.shown(s))
 		}
-		if !f.protobuf || f.basic {
+		if !f.Wire() {
 			m := message()
 			if err := proto.Unmarshal(body, m); err != nil {
 				if broken, err = a.findBroken(h, broken, err); err != nil {
@@ -90,15 +74,15 @@ func (a *API) encodeAs(ws *workspace, f form, arrange arrange, message func() pr
 				}
 				continue
 			}
-			if ws.encoded, err = f.marshal(ws.encoded[:0], m); err != nil {
+			if ws.encoded, err = f.Append(ws.encoded[:0], m); err != nil {
 				return nil, err
 			}
 			body = ws.encoded
 		}
-		if out.body, out.form.encoding, err = a.bodies.Compress(body, f.encoding); err != nil {
+		if out.body, out.form.Encoding, err = a.bodies.Compress(body, f.Encoding); err != nil {
 			return nil, err
 		}
-		out.kind, out.encoding, out.length = a.kinds[f.protobuf], a.encodings[out.form.encoding], []string{strconv.Itoa(len(out.body))}
+		out.kind, out.encoding, out.length = a.kinds[f.Protobuf], a.encodings[out.form.Encoding], []string{strconv.Itoa(len(out.body))}
 		return out, nil
 	}
 }
@@ -120,37 +104,4 @@ func (a *API) findBroken(h *home.Home, broken map[string]bool, why error) (map[s
 		return nil, why
 	}
 	return more, nil
-}
-
-// marshal appends the message. It writes empty lists and texts in JSON too, so that clients can rely on every field.
-func (f form) marshal(dst []byte, m proto.Message) (body []byte, err error) {
-	if f.basic {
-		makeBasic(m)
-	}
-	if f.protobuf {
-		body, err = proto.MarshalOptions{}.MarshalAppend(dst, m)
-	} else {
-		body, err = protojson.MarshalOptions{EmitDefaultValues: true}.MarshalAppend(dst, m)
-	}
-	if err != nil {
-		return nil, &apierror.Error{Code: code.Code_INTERNAL, Reason: "ENCODING", Message: "internal error", Cause: err}
-	}
-	return body, nil
-}
-
-// makeBasic leaves what a list of names needs: no pictures, reasons, contexts or provenance.
-func makeBasic(m proto.Message) {
-	shelves := []*shelfpb.Shelf{}
-	switch m := m.(type) {
-	case *homepb.Home:
-		shelves = m.Shelves
-	case *shelfpb.Shelf:
-		shelves = append(shelves, m)
-	}
-	for _, s := range shelves {
-		s.TitleArgs, s.Trigger = nil, ""
-		for _, c := range s.Cards {
-			c.Image, c.Reason, c.Context = nil, "", ""
-		}
-	}
 }

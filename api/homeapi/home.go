@@ -10,6 +10,7 @@ import (
 	"homefeed/api/apierror"
 	"homefeed/api/edge"
 	"homefeed/api/home"
+	"homefeed/api/homequery"
 	"homefeed/api/homewire"
 	"homefeed/api/identity"
 	"homefeed/api/pagetoken"
@@ -27,11 +28,14 @@ func (a *API) Home(w http.ResponseWriter, r *http.Request, who identity.Identity
 			return nil
 		}
 	}
-	q, err := queryOf(r)
+	if err := a.gate.Full(); err != nil { // before anything is done for it
+		return err
+	}
+	q, err := homequery.Of(r)
 	if err != nil {
 		return err
 	}
-	if q.token != "" {
+	if q.Token != "" {
 		return a.homePage(w, r, who.User, q)
 	}
 	ws := a.borrow()
@@ -56,8 +60,8 @@ func (a *API) remembered(ctx context.Context, cfg *home.Config, kept *answer) (s
 }
 
 // firstPage reads what Home shows and makes it, unless kept, which may be nil, says the same.
-func (a *API) firstPage(ctx context.Context, ws *workspace, cfg *home.Config, key answerKey, kept *answer, q query, now time.Time) (out *answer, degraded bool, err error) {
-	err = a.source(ctx, cfg, key.user, q.market, func(src *reading) error {
+func (a *API) firstPage(ctx context.Context, ws *workspace, cfg *home.Config, key answerKey, kept *answer, q homequery.Query, now time.Time) (out *answer, degraded bool, err error) {
+	err = a.source(ctx, cfg, key.user, q.Market, func(src *reading) error {
 		degraded = src.degraded
 		var made stamp
 		keep := !src.Made && !src.Stale
@@ -70,15 +74,15 @@ func (a *API) firstPage(ctx context.Context, ws *workspace, cfg *home.Config, ke
 		}
 		viewer := viewerOf(key.user, q, now)
 		f := key.form
-		f.basic = q.basic
+		f.Basic = q.Basic
 		var err error
 		out, err = a.encode(ws, f, func(ws *workspace, broken map[string]bool) ([]byte, *home.Home, error) {
-			h := ws.arranger.Arrange(cfg, src.Source, viewer, home.Page{Size: q.size, Cards: q.cards, Broken: broken})
+			h := ws.arranger.Arrange(cfg, src.Source, viewer, home.Page{Size: q.Size, Cards: q.Cards, Broken: broken})
 			err := a.render(ws, h, cfg, viewer, q, nil, src.degraded)
 			return ws.body, h, err
 		})
 		if err == nil && keep {
-			out.row, out.market = src.key, q.market
+			out.row, out.market = src.key, q.Market
 			a.answers.keep(key, q, made, out)
 		}
 		return err
@@ -88,22 +92,22 @@ func (a *API) firstPage(ctx context.Context, ws *workspace, cfg *home.Config, ke
 
 // homePage is a page behind the first. It shows the generations that the first page had, as far as the store still has
 // them, and no card again in any case.
-func (a *API) homePage(w http.ResponseWriter, r *http.Request, user string, q query) error {
-	token, err := a.open(q.binding(user, ""), q.token)
+func (a *API) homePage(w http.ResponseWriter, r *http.Request, user string, q homequery.Query) error {
+	token, err := a.open(q.Binding(user, ""), q.Token)
 	if err != nil {
 		return err
 	}
 	cfg := a.config.Load()
 	viewer := viewerOf(user, q, time.UnixMilli(token.Now).UTC())
 	page := pageOf(token)
-	page.Size, page.Cards = q.size, q.cards
+	page.Size, page.Cards = q.Size, q.Cards
 	ws := a.borrow()
 	defer a.giveBack(ws)
 	var out *answer
 	var degraded bool
-	err = a.pinned(r.Context(), cfg, user, q.market, func(src *reading) (err error) {
+	err = a.pinned(r.Context(), cfg, user, q.Market, func(src *reading) (err error) {
 		degraded = src.degraded
-		out, err = a.encode(ws, formOf(r, q.basic), func(ws *workspace, broken map[string]bool) ([]byte, *home.Home, error) {
+		out, err = a.encode(ws, homequery.FormOf(r, q.Basic), func(ws *workspace, broken map[string]bool) ([]byte, *home.Home, error) {
 			page.Broken = broken
 			h := ws.arranger.Arrange(cfg, src.Source, viewer, page)
 			err := a.render(ws, h, cfg, viewer, q, token, degraded)
@@ -121,7 +125,7 @@ func (a *API) homePage(w http.ResponseWriter, r *http.Request, user string, q qu
 
 // HomeShelf answers GET /v1/home/shelves/{shelf}: one shelf of the listener, or the rest of its cards.
 func (a *API) HomeShelf(w http.ResponseWriter, r *http.Request, who identity.Identity) error {
-	q, err := queryOf(r)
+	q, err := homequery.Of(r)
 	if err != nil {
 		return err
 	}
@@ -133,20 +137,20 @@ func (a *API) HomeShelf(w http.ResponseWriter, r *http.Request, who identity.Ide
 	viewer := viewerOf(who.User, q, a.now())
 	token, page := new(pagetoken.Token), home.Page{}
 	load := a.source
-	if q.token != "" {
-		if token, err = a.open(q.binding(who.User, name), q.token); err != nil {
+	if q.Token != "" {
+		if token, err = a.open(q.Binding(who.User, name), q.Token); err != nil {
 			return err
 		}
 		load, page, viewer.Now = a.pinned, pageOf(token), time.UnixMilli(token.Now).UTC()
 	}
-	page.Cards = q.size
+	page.Cards = q.Size
 	ws := a.borrow()
 	defer a.giveBack(ws)
 	var out *answer
 	var degraded bool
-	err = load(r.Context(), cfg, who.User, q.market, func(src *reading) (err error) {
+	err = load(r.Context(), cfg, who.User, q.Market, func(src *reading) (err error) {
 		degraded = src.degraded
-		out, err = a.encodeShelf(ws, formOf(r, q.basic), func(ws *workspace, broken map[string]bool) ([]byte, *home.Home, error) {
+		out, err = a.encodeShelf(ws, homequery.FormOf(r, q.Basic), func(ws *workspace, broken map[string]bool) ([]byte, *home.Home, error) {
 			page.Broken = broken
 			h := ws.arranger.ArrangeShelf(cfg, name, src.Source, viewer, page)
 			render, err := a.renderer(ws, cfg, viewer, q, page.Shown)
@@ -169,7 +173,7 @@ func (a *API) HomeShelf(w http.ResponseWriter, r *http.Request, who identity.Ide
 // UserShelf answers GET /v1/users/{user}/shelves/{shelf}. Unlike home it says so when the store is away: whoever
 // looks at one listener's shelf must not take an outage for an empty row.
 func (a *API) UserShelf(w http.ResponseWriter, r *http.Request, _ identity.Identity) error {
-	q, err := queryOf(r)
+	q, err := homequery.Of(r)
 	if err != nil {
 		return err
 	}
@@ -179,13 +183,13 @@ func (a *API) UserShelf(w http.ResponseWriter, r *http.Request, _ identity.Ident
 		return apierror.NotFound("SHELF_UNKNOWN", "there is no such shelf")
 	}
 	user := r.PathValue("user")
-	src, err := a.exact(r.Context(), declared.Scope, user, q.market)
+	src, err := a.exact(r.Context(), declared.Scope, user, q.Market)
 	if err != nil {
 		return err
 	}
 	ws := a.borrow()
 	defer a.giveBack(ws)
-	out, err := a.encodeShelf(ws, formOf(r, q.basic), func(ws *workspace, broken map[string]bool) ([]byte, *home.Home, error) {
+	out, err := a.encodeShelf(ws, homequery.FormOf(r, q.Basic), func(ws *workspace, broken map[string]bool) ([]byte, *home.Home, error) {
 		h := ws.arranger.ArrangeShelf(cfg, declared.Name, src, viewerOf(user, q, a.now()), home.Page{Broken: broken})
 		var err error
 		ws.body, err = home.Render{}.AppendShelf(ws.body[:0], &h.Shelves[0])
@@ -248,12 +252,12 @@ func (a *API) exact(ctx context.Context, scope shelf.Scope, user, market string)
 	return src, nil
 }
 
-func viewerOf(user string, q query, now time.Time) home.Viewer {
-	return home.Viewer{User: user, Market: q.market, Locale: q.locale, Platform: q.platform, Now: now}
+func viewerOf(user string, q homequery.Query, now time.Time) home.Viewer {
+	return home.Viewer{User: user, Market: q.Market, Locale: q.Locale, Platform: q.Platform, Now: now}
 }
 
 // render makes the bytes of a page. token is that of the page before it, nil for the first.
-func (a *API) render(ws *workspace, h *home.Home, cfg *home.Config, v home.Viewer, q query, token *pagetoken.Token, degraded bool) error {
+func (a *API) render(ws *workspace, h *home.Home, cfg *home.Config, v home.Viewer, q homequery.Query, token *pagetoken.Token, degraded bool) error {
 	render, err := a.renderer(ws, cfg, v, q, nil)
 	if err != nil {
 		return err
@@ -272,7 +276,7 @@ func (a *API) render(ws *workspace, h *home.Home, cfg *home.Config, v home.Viewe
 			next.Shelves = append(next.Shelves, h.Shelves[i].Name)
 		}
 		next.AsOf = millis(h.AsOf)
-		if trailer.NextPageToken, err = a.pages.Seal(q.binding(v.User, ""), &next); err != nil {
+		if trailer.NextPageToken, err = a.pages.Seal(q.Binding(v.User, ""), &next); err != nil {
 			return err
 		}
 	}
@@ -281,7 +285,7 @@ func (a *API) render(ws *workspace, h *home.Home, cfg *home.Config, v home.Viewe
 }
 
 // renderer makes shelves' bytes; shown are the cards of pages before.
-func (a *API) renderer(ws *workspace, cfg *home.Config, v home.Viewer, q query, shown map[uint32]bool) (home.Render, error) {
+func (a *API) renderer(ws *workspace, cfg *home.Config, v home.Viewer, q homequery.Query, shown map[uint32]bool) (home.Render, error) {
 	err := ws.tokens.Begin(v.User)
 	return home.Render{Tokens: ws.tokens, NextCards: func(s *home.Shelf) (string, error) {
 		next := &pagetoken.Token{
@@ -293,7 +297,7 @@ func (a *API) renderer(ws *workspace, cfg *home.Config, v home.Viewer, q query, 
 		if !s.Rung.AsOf.IsZero() {
 			next.AsOf = map[string]int64{s.Name: s.Rung.AsOf.UnixMilli()}
 		}
-		return a.pages.Seal(q.binding(v.User, s.Name), next)
+		return a.pages.Seal(q.Binding(v.User, s.Name), next)
 	}}, err
 }
 

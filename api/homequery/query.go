@@ -1,4 +1,5 @@
-package homeapi
+// Package homequery reads what a request for Home asks for, and in which form.
+package homequery
 
 import (
 	"fmt"
@@ -20,15 +21,15 @@ const (
 	defaultCards = maxPage // of each shelf on Home: all that most shelves have
 )
 
-// query is what a request for Home asks for. It is comparable, so it can be a cache's key.
-type query struct {
-	market   string // empty: the world's
-	locale   string
-	platform string
-	basic    bool   // view=BASIC
-	size     int    // page_size: shelves of Home, cards of a shelf
-	cards    int    // card_size: cards of each shelf of Home
-	token    string // page_token
+// Query is what a request for Home asks for, checked.
+type Query struct {
+	Market   string // empty: the world's
+	Locale   string
+	Platform string
+	Basic    bool   // view=BASIC
+	Size     int    // page_size: shelves of Home, cards of a shelf
+	Cards    int    // card_size: cards of each shelf of Home
+	Token    string // page_token
 }
 
 // params are the parameters as they were sent; of one that was sent twice the first counts.
@@ -79,44 +80,44 @@ func paramsOf(raw string) (p params, err error) {
 	return p, nil
 }
 
-// queryOf reads the parameters of a request for Home.
-func queryOf(r *http.Request) (query, error) {
-	q := query{size: defaultSize, cards: defaultCards}
+// Of reads the parameters of a request for Home. Its error names the one that is wrong, and what would be right.
+func Of(r *http.Request) (Query, error) {
+	q := Query{Size: defaultSize, Cards: defaultCards}
 	p, err := paramsOf(r.URL.RawQuery)
 	if err != nil {
 		return q, apierror.BadRequest("QUERY_INVALID", "the query can't be read", apierror.Field{Field: "query", Want: "want name=value&…"})
 	}
-	q.market, q.locale, q.platform, q.token = p.market, p.locale, p.platform, p.pageToken
+	q.Market, q.Locale, q.Platform, q.Token = p.market, p.locale, p.platform, p.pageToken
 	if err := q.checkPlace(); err != nil {
 		return q, err
 	}
 	switch p.view {
 	case "", "FULL":
 	case "BASIC":
-		q.basic = true
+		q.Basic = true
 	default:
 		return q, apierror.BadRequest("VIEW_INVALID", "the view is not valid",
 			apierror.Field{Field: "view", Want: "want FULL, BASIC or nothing"})
 	}
-	if err := setSize(&q.size, "page_size", p.pageSize); err != nil {
+	if err := setSize(&q.Size, "page_size", p.pageSize); err != nil {
 		return q, err
 	}
-	return q, setSize(&q.cards, "card_size", p.cardSize)
+	return q, setSize(&q.Cards, "card_size", p.cardSize)
 }
 
 // checkPlace checks where the listener is and on what.
-func (q *query) checkPlace() error {
-	if q.market == trigger.World {
-		q.market = ""
+func (q *Query) checkPlace() error {
+	if q.Market == trigger.World {
+		q.Market = ""
 	}
 	switch {
-	case q.market != "" && !event.ValidMarket(q.market):
+	case q.Market != "" && !event.ValidMarket(q.Market):
 		return apierror.BadRequest("MARKET_INVALID", "the market is not valid",
 			apierror.Field{Field: "market", Want: "want an ISO 3166-1 alpha-2 code in capitals, or nothing"})
-	case q.locale != "" && !placement.ValidLocale(q.locale):
+	case q.Locale != "" && !placement.ValidLocale(q.Locale):
 		return apierror.BadRequest("LOCALE_INVALID", "the locale is not valid",
 			apierror.Field{Field: "locale", Want: "want a BCP 47 tag such as sv or pt-BR, or nothing"})
-	case q.platform != "" && !placement.ValidPlatform(q.platform):
+	case q.Platform != "" && !placement.ValidPlatform(q.Platform):
 		return apierror.BadRequest("PLATFORM_INVALID", "the platform is not valid",
 			apierror.Field{Field: "platform", Want: "want 1–20 of a–z, 0–9 and _, or nothing"})
 	}
@@ -138,7 +139,7 @@ func setSize(size *int, name, text string) error {
 	return nil
 }
 
-// binding is what a page token is for: another listener, place or card size makes another Home.
-func (q *query) binding(user, shelf string) string {
-	return user + "\x00" + shelf + "\x00" + q.market + "\x00" + q.locale + "\x00" + q.platform
+// Binding is what a page token is for: another listener, place or card size makes another Home.
+func (q *Query) Binding(user, shelf string) string {
+	return user + "\x00" + shelf + "\x00" + q.Market + "\x00" + q.Locale + "\x00" + q.Platform
 }
