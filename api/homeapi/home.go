@@ -2,8 +2,6 @@ package homeapi
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -93,13 +91,13 @@ func (a *API) firstPage(ctx context.Context, ws *workspace, cfg *home.Config, ke
 // homePage is a page behind the first. It shows the generations that the first page had, as far as the store still has
 // them, and no card again in any case.
 func (a *API) homePage(w http.ResponseWriter, r *http.Request, user string, q homequery.Query) error {
-	token, err := a.open(q.Binding(user, ""), q.Token)
+	token, err := q.Open(a.pages, user, "")
 	if err != nil {
 		return err
 	}
 	cfg := a.config.Load()
 	viewer := viewerOf(user, q, time.UnixMilli(token.Now).UTC())
-	page := pageOf(token)
+	page := homequery.PageOf(token)
 	page.Size, page.Cards = q.Size, q.Cards
 	ws := a.borrow()
 	defer a.giveBack(ws)
@@ -138,10 +136,10 @@ func (a *API) HomeShelf(w http.ResponseWriter, r *http.Request, who identity.Ide
 	token, page := new(pagetoken.Token), home.Page{}
 	load := a.source
 	if q.Token != "" {
-		if token, err = a.open(q.Binding(who.User, name), q.Token); err != nil {
+		if token, err = q.Open(a.pages, who.User, name); err != nil {
 			return err
 		}
-		load, page, viewer.Now = a.pinned, pageOf(token), time.UnixMilli(token.Now).UTC()
+		load, page, viewer.Now = a.pinned, homequery.PageOf(token), time.UnixMilli(token.Now).UTC()
 	}
 	page.Cards = q.Size
 	ws := a.borrow()
@@ -275,7 +273,7 @@ func (a *API) render(ws *workspace, h *home.Home, cfg *home.Config, v home.Viewe
 		for i := range h.Shelves {
 			next.Shelves = append(next.Shelves, h.Shelves[i].Name)
 		}
-		next.AsOf = millis(h.AsOf)
+		next.AsOf = homequery.Generations(h.AsOf)
 		if trailer.NextPageToken, err = a.pages.Seal(q.Binding(v.User, ""), &next); err != nil {
 			return err
 		}
@@ -299,41 +297,4 @@ func (a *API) renderer(ws *workspace, cfg *home.Config, v home.Viewer, q homeque
 		}
 		return a.pages.Seal(q.Binding(v.User, s.Name), next)
 	}}, err
-}
-
-func (a *API) open(request, token string) (*pagetoken.Token, error) {
-	t, err := a.pages.Open(request, token)
-	if errors.Is(err, pagetoken.ErrInvalid) {
-		return nil, apierror.BadRequest("PAGE_TOKEN_INVALID", "the page token is not valid",
-			apierror.Field{Field: "page_token", Want: "want the next_page_token of the same request"})
-	}
-	if err != nil {
-		return nil, fmt.Errorf("opening page token: %w", err)
-	}
-	return t, nil
-}
-
-func pageOf(t *pagetoken.Token) home.Page {
-	p := home.Page{
-		Skip: make(map[string]bool, len(t.Shelves)), Shown: make(map[uint32]bool, len(t.Shown)),
-		AsOf: make(map[string]time.Time, len(t.AsOf)), First: t.First,
-	}
-	for _, name := range t.Shelves {
-		p.Skip[name] = true
-	}
-	for _, hash := range t.Shown {
-		p.Shown[hash] = true
-	}
-	for name, ms := range t.AsOf {
-		p.AsOf[name] = time.UnixMilli(ms).UTC()
-	}
-	return p
-}
-
-func millis(times map[string]time.Time) map[string]int64 {
-	ms := make(map[string]int64, len(times))
-	for name, t := range times {
-		ms[name] = t.UnixMilli()
-	}
-	return ms
 }
