@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2" // where an issuer signs people in
 
 	"homefeed/api/identity"
 	"homefeed/pipeline/event"
@@ -34,8 +35,9 @@ type Config struct {
 
 // Verifier is an identity.Verifier.
 type Verifier struct {
-	tokens *oidc.IDTokenVerifier
-	claim  string
+	tokens   *oidc.IDTokenVerifier
+	claim    string
+	endpoint oauth2.Endpoint
 }
 
 // New reads the issuer's discovery document, observing ctx's deadline; it fails if the issuer is away or is
@@ -61,6 +63,7 @@ func New(ctx context.Context, c Config) (*Verifier, error) {
 	var discovered struct {
 		Keys       string   `json:"jwks_uri"`
 		Algorithms []string `json:"id_token_signing_alg_values_supported"`
+		Secrets    []string `json:"token_endpoint_auth_methods_supported"`
 	}
 	if err := provider.Claims(&discovered); err != nil {
 		return nil, fmt.Errorf("reading the issuer's discovery document: %w", err)
@@ -71,8 +74,19 @@ func New(ctx context.Context, c Config) (*Verifier, error) {
 		tokens: oidc.NewVerifier(c.Issuer, keys, &oidc.Config{
 			ClientID: c.Audience, Now: c.Now, SupportedSigningAlgs: signatures(discovered.Algorithms),
 		}),
-		claim: c.RolesClaim,
+		claim:    c.RolesClaim,
+		endpoint: endpoint(provider.Endpoint(), discovered.Secrets),
 	}, nil
+}
+
+// endpoint says how a client's secret is sent, so that nobody has to find out by being refused: in the header, which is
+// the default by OpenID Connect Discovery 1.0, unless the issuer takes it in the body alone.
+func endpoint(e oauth2.Endpoint, methods []string) oauth2.Endpoint {
+	e.AuthStyle = oauth2.AuthStyleInHeader
+	if slices.Contains(methods, "client_secret_post") && !slices.Contains(methods, "client_secret_basic") {
+		e.AuthStyle = oauth2.AuthStyleInParams
+	}
+	return e
 }
 
 // signatures keeps the algorithms with a public key: one that shares a secret has no place in a discovery document.
@@ -106,6 +120,28 @@ func (v *Verifier) Verify(ctx context.Context, r *http.Request) (identity.Identi
 		return identity.Identity{}, fmt.Errorf("%w: sub: want 1–64 of A–Z a–z 0–9 . _ -", identity.ErrInvalid)
 	}
 	return identity.Identity{User: token.Subject, Until: token.Expiry}, nil
+}
+
+// Endpoint is where the issuer signs people in, by its discovery document; empty if it signs in nobody.
+func (v *Verifier) Endpoint() oauth2.Endpoint { return v.endpoint }
+
+// Person is somebody who signed in.
+type Person struct {
+	identity.Identity           // a service: what they may do is by their roles, and without one nothing
+	Issued            time.Time // when the issuer made the token
+	Nonce             string    // of the sign-in that the token was made for
+}
+
+// Person checks the ID token of a sign-in as Verify does a caller's; the errors are the same.
+func (v *Verifier) Person(ctx context.Context, raw string) (Person, error) {
+	token, claims, err := verified(ctx, v.tokens, raw)
+	if err != nil {
+		return Person{}, err
+	}
+	return Person{
+		Identity: identity.Identity{Service: true, Roles: known(words(claims[v.claim])), Until: token.Expiry, Name: nameOf(token.Subject, claims)},
+		Issued:   token.IssuedAt, Nonce: token.Nonce,
+	}, nil
 }
 
 // verified is what a good token says; its error is one of a Verifier.

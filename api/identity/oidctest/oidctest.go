@@ -1,4 +1,4 @@
-// Package oidctest is an issuer of tokens for tests: good ones, and those that attackers make.
+// Package oidctest is an issuer of tokens for tests: good ones, and those that attackers make. It signs people in, too.
 package oidctest
 
 import (
@@ -20,10 +20,16 @@ import (
 // Issuer is an OpenID Connect issuer on this machine.
 type Issuer struct {
 	*httptest.Server
-	Now  time.Time // when its tokens are issued
-	mu   sync.Mutex
-	Keys []jose.JSONWebKey // the first one signs
-	away bool
+	Now          time.Time // when its tokens are issued
+	SecretInBody bool      // how it takes a client's secret
+	mu           sync.Mutex
+	Keys         []jose.JSONWebKey // the first one signs
+	away         bool
+
+	client Client
+	people map[string]map[string]any // claims, by name
+	codes  map[string]grant
+	lie    map[string]any
 }
 
 // New starts one, which the test stops.
@@ -32,8 +38,14 @@ func New(t testing.TB, now time.Time) *Issuer {
 	i := &Issuer{Now: now}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
+		methods := []string{"client_secret_basic", "client_secret_post"}
+		if i.SecretInBody {
+			methods = methods[1:]
+		}
 		answer(t, w, map[string]any{
-			"issuer": i.URL, "jwks_uri": i.URL + "/keys",
+			"token_endpoint_auth_methods_supported": methods,
+			"issuer":                                i.URL, "jwks_uri": i.URL + "/keys",
+			"authorization_endpoint": i.URL + "/authorize", "token_endpoint": i.URL + "/token",
 			"id_token_signing_alg_values_supported": []string{"ES256", "HS256"},
 		})
 	})
@@ -50,6 +62,8 @@ func New(t testing.TB, now time.Time) *Issuer {
 		}
 		answer(t, w, set)
 	})
+	mux.HandleFunc("GET /authorize", i.authorize)
+	mux.HandleFunc("POST /token", func(w http.ResponseWriter, r *http.Request) { i.token(t, w, r) })
 	i.Server = httptest.NewServer(mux)
 	t.Cleanup(i.Close)
 	i.Rotate(t, "first")
