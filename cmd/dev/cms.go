@@ -51,7 +51,7 @@ func (p *process) cmsRoutes(mux *http.ServeMux) error {
 	for _, who := range [][2]string{{"publisher", "pia"}, {"editor", "ed"}, {"editor", "edda"}, {"viewer", "vic"}} {
 		people = append(people, cmspage.Person{Name: fmt.Sprintf("%s, %s", who[1], who[0]), Token: "dev-service:" + who[0] + ":" + who[1]})
 	}
-	pages, err := cmspage.New(people...)
+	pages, err := cmspage.New(cmspage.Config{People: people})
 	if err != nil {
 		return err
 	}

@@ -112,6 +112,20 @@ type site struct {
 
 func serve(t *testing.T) *site {
 	t.Helper()
+	return serveFor(t, func(string) (identity.Verifier, page.Config) {
+		return tokens{}, page.Config{People: []page.Person{
+			{Name: "Pia, publisher", Token: "publisher:pia"}, {Name: "Ed, editor", Token: "editor:ed"}, {Name: "Vic, viewer", Token: "viewer:vic"},
+		}}
+	})
+}
+
+// serveFor serves those whom the verifier knows; ways is asked for it with the site's address.
+func serveFor(t *testing.T, ways func(url string) (identity.Verifier, page.Config)) *site {
+	t.Helper()
+	mux := http.NewServeMux()
+	h := httptest.NewUnstartedServer(mux)
+	t.Cleanup(h.Close)
+	verifier, config := ways("http://" + h.Listener.Addr().String())
 	log, err := locallog.Open("cms", locallog.Options{FS: vfs.NewMem()})
 	if err != nil {
 		t.Fatal(err)
@@ -121,19 +135,18 @@ func serve(t *testing.T) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	api, err := server.New(server.Config{Desk: desk, Verifier: tokens{}, Checker: check.Checker{
+	api, err := server.New(server.Config{Desk: desk, Verifier: verifier, Checker: check.Checker{
 		Shelves: shelves(), Preview: preview,
 		Sample: func(context.Context, int) ([]string, error) { return []string{"ann", "bob", "new-one"}, nil },
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	pages, err := page.New(page.Person{Name: "Pia, publisher", Token: "publisher:pia"}, page.Person{Name: "Ed, editor", Token: "editor:ed"}, page.Person{Name: "Vic, viewer", Token: "viewer:vic"})
+	pages, err := page.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &site{desk: desk}
-	mux := http.NewServeMux()
 	mux.Handle("/cms/", pages)
 	mux.HandleFunc(server.Path, func(w http.ResponseWriter, r *http.Request) {
 		if s.down.Load() {
@@ -142,8 +155,7 @@ func serve(t *testing.T) *site {
 		}
 		api.ServeHTTP(w, r)
 	})
-	h := httptest.NewServer(mux)
-	t.Cleanup(h.Close)
+	h.Start()
 	s.url = h.URL + "/cms/"
 	return s
 }
@@ -158,4 +170,19 @@ func (s *site) published(t *testing.T) cms.Version {
 		t.Fatal(err)
 	}
 	return state.Published
+}
+
+// draftTitle is what the only draft is called.
+func (s *site) draftTitle(t *testing.T) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	state, err := s.desk.State(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range state.Drafts {
+		return d.Title
+	}
+	return ""
 }

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"homefeed/api/cms/signin"
 	"homefeed/api/look"
 )
 
@@ -27,9 +28,16 @@ type Person struct {
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: https:; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 
-// New is the handler of /cms/ and everything below it. people is for development only: everybody who can reach the
-// pages gets their tokens. Without any, a proxy in front says who somebody is, or the pages ask for a token.
-func New(people ...Person) (http.Handler, error) {
+// Config says how editors come in. Its zero value: a proxy in front says who somebody is, or the pages ask for a token.
+type Config struct {
+	// SignIn answers below signin.Path; the pages then send editors there.
+	SignIn *signin.SignIn
+	// People is for development only: everybody who can reach the pages gets their tokens.
+	People []Person
+}
+
+// New is the handler of /cms/ and everything below it.
+func New(c Config) (http.Handler, error) {
 	own, err := fs.Sub(assets, "assets")
 	if err != nil {
 		return nil, fmt.Errorf("cms pages: opening assets: %w", err)
@@ -38,18 +46,21 @@ func New(people ...Person) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cms pages: opening assets: %w", err)
 	}
-	list, err := json.Marshal(append([]Person{}, people...))
+	entry, err := json.Marshal(map[string]any{"people": append([]Person{}, c.People...), "signIn": c.SignIn != nil})
 	if err != nil {
-		return nil, fmt.Errorf("cms pages: encoding people: %w", err)
+		return nil, fmt.Errorf("cms pages: encoding the ways in: %w", err)
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /cms/{$}", func(w http.ResponseWriter, r *http.Request) { http.ServeFileFS(w, r, own, "cms.html") })
-	mux.HandleFunc("GET /cms/people", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET /cms/entry", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(list) // a reader that left needs no answer
+		_, _ = w.Write(entry) // a reader that left needs no answer
 	})
 	mux.Handle("GET /cms/assets/", http.StripPrefix("/cms/assets/", http.FileServerFS(own)))
 	mux.Handle("GET /cms/look/", http.StripPrefix("/cms/look/", http.FileServerFS(shared)))
+	if c.SignIn != nil {
+		mux.Handle(signin.Path, c.SignIn)
+	}
 	return look.Guard(policy, limited(mux)), nil
 }
 

@@ -10,9 +10,12 @@ export class Refusal extends Error {
   }
 }
 
+// ends is told, with an 'end', when the server doesn't know who calls. Whoever takes the event says so to the editor.
+export const ends = new EventTarget();
+
 let token = '';
 
-// signIn is how the caller is known from now on; '' is by what a proxy adds to each request.
+// signIn is how the caller is known from now on; '' is by what a proxy or a cookie adds to each request.
 export function signIn(as) {
   token = as;
 }
@@ -32,8 +35,9 @@ export async function call(method, request = {}, signal) {
     throw new Refusal(limit.aborted ? 'The server takes too long.' : 'The server can’t be reached.', { code: 'unavailable' });
   }
   if (response.ok && body) return body;
+  const ended = body?.code === 'unauthenticated' && !ends.dispatchEvent(new Event('end', { cancelable: true }));
   const detail = (type) => (body?.details ?? []).find((d) => d.type === `google.rpc.${type}`)?.debug;
-  throw new Refusal(body?.message ? sentence(body.message) : `The server said ${response.status}.`, {
+  throw new Refusal(ended ? 'Your session has ended.' : body?.message ? sentence(body.message) : `The server said ${response.status}.`, {
     code: body?.code, reason: detail('ErrorInfo')?.reason,
     fields: (detail('BadRequest')?.fieldViolations ?? []).map((v) => ({ field: v.field, message: v.description })),
   });

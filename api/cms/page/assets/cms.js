@@ -4,12 +4,13 @@ import { make } from '../look/dom.js';
 import { themeButton } from '../look/theme.js';
 import { call, signIn } from './client.js';
 import { openEditor } from './editor.js';
-import { drafts, history, versions } from './lists.js';
+import { back, drafts, history, versions } from './lists.js';
+import { Session } from './session.js';
 import { declare } from './words.js';
 
 const $ = (id) => document.getElementById(id);
 const main = $('main');
-let caller = { roles: [] };
+let caller = { name: '', roles: [] };
 let open = null; // the editor, while there is one
 let turn = 0;
 
@@ -24,9 +25,10 @@ const app = {
     if (location.hash === hash) show();
     else location.hash = hash;
   },
+  name: () => caller.name,
   may: (role) => caller.roles.includes(role),
   fail(error) {
-    if (error.name === 'AbortError') return;
+    if (error.name === 'AbortError' || session?.ended) return; // which says enough
     $('trouble-text').textContent = error.message;
     $('trouble').hidden = false;
   },
@@ -50,7 +52,7 @@ async function show() {
       const editor = await openEditor(stage, app, path);
       if (mine !== turn) return editor.close();
       open = editor;
-    } else await ({ versions, history }[path] ?? drafts)(stage, app);
+    } else await ({ back, versions, history }[path] ?? drafts)(stage, app);
     if (mine !== turn) return;
     main.replaceChildren(stage);
     main.focus({ preventScroll: true });
@@ -64,24 +66,26 @@ async function show() {
   }
 }
 
-// enter finds out who is there, and asks for a token where no proxy says so.
+// enter finds out who is there, and asks them to sign in where no proxy says so.
 async function enter() {
   try {
-    caller = { roles: [], ...(await call('GetCaller')) };
+    caller = { name: '', roles: [], ...(await call('GetCaller')) };
     declare((await call('ListShelves')).shelves ?? []);
   } catch (e) {
-    if (e.code === 'unauthenticated' && people.length === 0) return askForToken(e.message);
     main.replaceChildren();
-    return app.fail(e);
+    main.setAttribute('aria-busy', 'false');
+    if (e.code !== 'unauthenticated' || people.length > 0) return app.fail(e);
+    return session ? session.ask() : askForToken(e.message);
   }
   $('caller').textContent = caller.name;
   $('caller').title = caller.roles.at(-1) ?? '';
+  session?.begin();
   await show();
 }
 
 function askForToken(why) {
-  const form = $('sign-in');
-  $('sign-in-why').textContent = why;
+  const form = $('paste');
+  $('paste-why').textContent = why;
   form.hidden = false;
   form.onsubmit = (e) => {
     e.preventDefault();
@@ -93,7 +97,18 @@ function askForToken(why) {
   $('token').focus();
 }
 
-const people = await fetch('people').then((r) => (r.ok ? r.json() : []), () => []);
+const { people, signIn: canSignIn } = await fetch('entry').then((r) => (r.ok ? r.json() : {}), () => ({})).then((way) => ({ people: [], signIn: false, ...way }));
+const session = canSignIn ? new Session({
+  caller: () => caller,
+  editor: () => open,
+  say: app.say,
+  fail: app.fail,
+  enter: () => {
+    open?.abandon();
+    open = null;
+    return enter();
+  },
+}) : null;
 if (people.length > 0) {
   const box = $('people');
   box.replaceChildren(...people.map((p) => make('option', { value: p.token, textContent: p.name })));
@@ -107,6 +122,8 @@ if (people.length > 0) {
     try {
       sessionStorage.setItem('cms person', box.value);
     } catch { /* asked again next time */ }
+    open?.close(); // what was changed is saved by whoever changed it
+    open = null;
     signIn(box.value);
     enter();
   });
@@ -115,5 +132,5 @@ if (people.length > 0) {
 }
 themeButton($('theme'), app.say);
 $('trouble-close').addEventListener('click', () => { $('trouble').hidden = true; });
-addEventListener('hashchange', show);
+addEventListener('hashchange', () => (session?.asking ? session.ask() : show()));
 await enter();

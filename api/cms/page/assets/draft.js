@@ -7,13 +7,14 @@ import { merge, same } from './merge.js';
 const rest = 700; // ms without a change before it is saved
 const retry = 4000; // ms before another try when the server is away
 
-const key = (name) => `cms ${name}`;
+const key = (name, by) => `cms ${by} ${name}`;
 
 export class Draft extends EventTarget {
-  static async open(name) {
+  // open loads a draft for the editor called by.
+  static async open(name, by) {
     const saved = await call('GetDraft', { name });
     saved.document ??= {};
-    const d = new Draft(saved);
+    const d = new Draft(saved, by);
     const kept = d.kept();
     if (kept && !(same(kept.document, saved.document) && kept.title === saved.title)) {
       if (kept.etag === saved.etag) {
@@ -26,9 +27,10 @@ export class Draft extends EventTarget {
     return d;
   }
 
-  constructor(saved) {
+  constructor(saved, by) {
     super();
     this.name = saved.name;
+    this.by = by; // what one editor didn't save is not saved in another one's name
     this.saved = saved; // as the server has it
     this.document = saved.document;
     this.title = saved.title;
@@ -56,7 +58,7 @@ export class Draft extends EventTarget {
   async save() {
     clearTimeout(this.timer);
     while (this.saving) await this.saving;
-    if (this.clash) return false;
+    if (this.clash || this.stopped) return false;
     if (this.isSaved()) {
       this.forget();
       this.set('saved');
@@ -68,6 +70,12 @@ export class Draft extends EventTarget {
     } finally {
       this.saving = null;
     }
+  }
+
+  // stop gives up saving: what isn't saved stays in this browser.
+  stop() {
+    clearTimeout(this.timer);
+    this.stopped = true;
   }
 
   isSaved() {
@@ -135,13 +143,13 @@ export class Draft extends EventTarget {
   // What isn't saved is kept in this browser: it survives a closed window.
   keep() {
     try {
-      localStorage.setItem(key(this.name), JSON.stringify({ etag: this.saved.etag, base: this.saved.document, document: this.document, title: this.title }));
+      localStorage.setItem(key(this.name, this.by), JSON.stringify({ etag: this.saved.etag, base: this.saved.document, document: this.document, title: this.title }));
     } catch { /* full or forbidden: then it is only in this window */ }
   }
 
   kept() {
     try {
-      return JSON.parse(localStorage.getItem(key(this.name)));
+      return JSON.parse(localStorage.getItem(key(this.name, this.by)));
     } catch {
       return null;
     }
@@ -149,7 +157,7 @@ export class Draft extends EventTarget {
 
   forget() {
     try {
-      localStorage.removeItem(key(this.name));
+      localStorage.removeItem(key(this.name, this.by));
     } catch { /* it was not kept either */ }
   }
 }

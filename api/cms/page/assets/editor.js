@@ -13,7 +13,7 @@ import { shelfName, shelvesDeclared, when } from './words.js';
 const states = { saved: 'Saved', waiting: 'Changed', saving: 'Saving…', clash: 'Somebody else changed this draft' };
 
 export class Editor {
-  // app: say(text), go(hash), may(role), fail(error).
+  // app: say(text), go(hash), name(), may(role), fail(error).
   constructor(root, app, draft) {
     Object.assign(this, { root, app, draft });
     this.chosen = 0;
@@ -50,6 +50,19 @@ export class Editor {
     removeEventListener('beforeunload', this.leave);
     this.preview.stop();
     if (!this.draft.isSaved()) this.draft.save();
+  }
+
+  // abandon closes without a word to the server, for an editor who is no longer known there.
+  abandon() {
+    this.draft.stop();
+    removeEventListener('beforeunload', this.leave);
+    this.preview.stop();
+  }
+
+  // resume goes on after the editor has signed in again.
+  resume() {
+    if (!this.draft.isSaved()) this.draft.save();
+    this.preview.look();
   }
 
   get placements() {
@@ -190,7 +203,7 @@ export class Editor {
 
 // openEditor loads the draft and makes its page.
 export async function openEditor(root, app, name) {
-  const draft = await Draft.open(name);
+  const draft = await Draft.open(name, app.name());
   const template = document.getElementById('editor');
   root.replaceChildren(template.content.cloneNode(true));
   app.title(draft.title);

@@ -13,6 +13,13 @@ const button = (text, act, more = {}) => {
 
 const section = (title, ...content) => make('section', { className: 'panel' }, make('h2', { textContent: title }), ...content);
 
+// back is where a window ends up that was opened to sign in again.
+export async function back(root, app) {
+  app.title('Signed in');
+  root.append(make('section', { className: 'panel signin' }, make('h2', { textContent: 'You are signed in' }),
+    make('p', { textContent: 'Close this window, and go on in the one that you came from.' }), make('p', {}, make('a', { href: '#/', textContent: 'Or begin here' }))));
+}
+
 // drafts is the first page.
 export async function drafts(root, app) {
   const [published, list] = await Promise.all([call('GetVersion', { name: 'versions/published' }), all('ListDrafts', 'drafts')]);
