@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -19,6 +21,7 @@ import (
 	"homefeed/api/cms/page"
 	"homefeed/api/cms/preview"
 	"homefeed/api/cms/server"
+	"homefeed/api/cms/signin"
 	"homefeed/api/identity"
 	"homefeed/api/identity/oidc"
 	"homefeed/services/ops"
@@ -39,6 +42,9 @@ type cmsConfig struct {
 	OIDCIssuer   string
 	OIDCAudience string
 	RolesClaim   string
+	ClientID     string
+	SecretFile   string
+	URL          string
 	Placements   string
 	Locales      string
 }
@@ -52,6 +58,9 @@ func (c *cmsConfig) flags(fs *flag.FlagSet) {
 	fs.StringVar(&c.OIDCIssuer, "oidc-issuer", "", "`URL` of the issuer of tokens, for programs and where there is no proxy")
 	fs.StringVar(&c.OIDCAudience, "oidc-audience", "", "the `audience` that tokens must be for")
 	fs.StringVar(&c.RolesClaim, "oidc-roles-claim", "roles", "the `claim` with a token's roles")
+	fs.StringVar(&c.ClientID, "oidc-client-id", "", "the `client` that editors sign in for on the pages; without it and without a proxy the pages ask for a token")
+	fs.StringVar(&c.SecretFile, "oidc-client-secret-file", "", "`file` with the client's secret; a client without one needs none")
+	fs.StringVar(&c.URL, "url", "", "`URL` of the CMS as browsers see it; the issuer has to know URL"+signin.Path+"callback for the client")
 	fs.StringVar(&c.Placements, "placements", "", "the api role's `file` of placements: what Home shows before anything is published")
 	fs.StringVar(&c.Locales, "locales", "", "`locales` that the apps speak (sv,pt-BR): a check says which of them a shelf has no title in")
 }
@@ -69,6 +78,23 @@ func (c *cmsConfig) check(rest []string) error {
 		errs = append(errs, httpURL("oidc-issuer", c.OIDCIssuer, "the issuer's URL, https://…"),
 			given("oidc-audience", c.OIDCAudience, "the audience that tokens are made for"),
 			given("oidc-roles-claim", c.RolesClaim, "the name of a claim"))
+	}
+	return errors.Join(append(errs, c.checkSignIn())...)
+}
+
+// checkSignIn checks how editors sign in where there is no proxy.
+func (c *cmsConfig) checkSignIn() error {
+	switch {
+	case c.ClientID == "" && c.SecretFile == "" && c.URL == "":
+		return nil
+	case c.IAPAudience != "":
+		return errors.New("-oidc-client-id, -oidc-client-secret-file and -url: want none of them beside -iap-audience: the proxy signs editors in")
+	}
+	errs := []error{given("oidc-client-id", c.ClientID, "what the issuer calls the CMS"), given("oidc-issuer", c.OIDCIssuer, "the issuer that signs editors in")}
+	switch u, err := url.Parse(c.URL); {
+	case err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "",
+		u.Scheme != "https" && (u.Scheme != "http" || u.Hostname() != "localhost" && u.Hostname() != "127.0.0.1"):
+		errs = append(errs, wrong("url", c.URL, "https://host without a path; http:// only for localhost: browsers keep no session without TLS"))
 	}
 	return errors.Join(errs...)
 }
@@ -99,6 +125,13 @@ func (c *cmsConfig) start(ctx context.Context, r *role) error {
 	verifier, err := c.verifier(ctx)
 	if err != nil {
 		return err
+	}
+	signIn, err := c.signIn(ctx, r)
+	if err != nil {
+		return err
+	}
+	if signIn != nil {
+		verifier = append(verifier, signIn)
 	}
 	placements, err := readPlacements(c.Placements)
 	if err != nil {
@@ -132,7 +165,7 @@ func (c *cmsConfig) start(ctx context.Context, r *role) error {
 	if err != nil {
 		return err
 	}
-	pages, err := page.New()
+	pages, err := page.New(page.Config{SignIn: signIn})
 	if err != nil {
 		return err
 	}
@@ -150,7 +183,7 @@ func (c *cmsConfig) start(ctx context.Context, r *role) error {
 	return nil
 }
 
-func (c *cmsConfig) verifier(ctx context.Context) (identity.Verifier, error) {
+func (c *cmsConfig) verifier(ctx context.Context) (oidc.Either, error) {
 	var either oidc.Either
 	if c.IAPAudience != "" {
 		roles, err := people(c.People)
@@ -171,6 +204,30 @@ func (c *cmsConfig) verifier(ctx context.Context) (identity.Verifier, error) {
 		either = append(either, tokens)
 	}
 	return either, nil
+}
+
+// signIn is nil where a proxy signs editors in, or nobody does.
+func (c *cmsConfig) signIn(ctx context.Context, r *role) (*signin.SignIn, error) {
+	if c.ClientID == "" {
+		return nil, nil
+	}
+	secret := ""
+	if c.SecretFile != "" {
+		content, err := os.ReadFile(c.SecretFile)
+		if err != nil {
+			return nil, fmt.Errorf("-oidc-client-secret-file: %w", err)
+		}
+		if secret = strings.TrimSpace(string(content)); secret == "" {
+			return nil, fmt.Errorf("-oidc-client-secret-file %s: want the client's secret, have an empty file", c.SecretFile)
+		}
+	}
+	tokens, err := oidc.New(ctx, oidc.Config{Issuer: c.OIDCIssuer, Audience: c.ClientID, RolesClaim: c.RolesClaim})
+	if err != nil {
+		return nil, fmt.Errorf("-oidc-issuer: %w", err)
+	}
+	return signin.New(signin.Config{
+		Tokens: tokens, Issuer: c.OIDCIssuer, ClientID: c.ClientID, ClientSecret: secret, URL: c.URL, Log: r.env.log,
+	})
 }
 
 // openDesk opens the log that the cms role writes and every API follows. start is what Home shows before anything is

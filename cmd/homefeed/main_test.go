@@ -27,6 +27,7 @@ import (
 var (
 	apiArgs     = []string{"api", "-project=p", "-instance=i", "-oidc-issuer=https://issuer.example", "-oidc-audience=a"}
 	cmsArgs     = []string{"cms", "-project=p", "-instance=i", "-iap-audience=/projects/1", "-iap-people=@example.com=viewer"}
+	signInArgs  = []string{"cms", "-project=p", "-instance=i", "-oidc-issuer=https://issuer.example", "-oidc-audience=a", "-oidc-client-id=c", "-url=https://cms.example"}
 	refreshArgs = []string{"refresh", "-project=p", "-instance=i", "-songsplayed=a:1", "-word2vec=dns:///b:2", "-catalog=c:3"}
 )
 
@@ -53,6 +54,10 @@ func TestWrongFlags(t *testing.T) {
 		"no address":        {with(cmsArgs, "-iap-people=ann=editor"), []string{`-iap-people "ann=editor": want who=role`}},
 		"people, no proxy":  {with(cmsArgs, "-iap-audience="), []string{"-iap-audience is missing: want"}},
 		"half an issuer":    {with(cmsArgs, "-oidc-issuer=https://issuer.example"), []string{"-oidc-audience is missing: want"}},
+		"proxy and sign-in": {with(signInArgs, "-iap-audience=/projects/1", "-iap-people=@example.com=viewer"), []string{"want none of them beside -iap-audience"}},
+		"a secret alone":    {with(cmsArgs[:3], "-oidc-client-secret-file=s"), []string{"-oidc-client-id is missing: want", "-oidc-issuer is missing: want", "-url is missing: want https://host"}},
+		"a page's URL":      {with(signInArgs, "-url=https://cms.example/cms/"), []string{`-url "https://cms.example/cms/": want https://host without a path`}},
+		"no TLS":            {with(signInArgs, "-url=http://cms.example"), []string{`-url "http://cms.example": want https://host`, "no session without TLS"}},
 		"issuer":            {with(apiArgs, "-oidc-issuer=issuer.example"), []string{`-oidc-issuer "issuer.example": want`, "https://"}},
 		"listen":            {with(apiArgs, "-listen=8080"), []string{`-listen "8080": want host:port`}},
 		"admin":             {with(refreshArgs, "-admin=127.0.0.1"), []string{`-admin "127.0.0.1": want host:port`}},
@@ -130,7 +135,8 @@ func TestHelp(t *testing.T) {
 // TestRightFlags holds that the flags a role can't do without are enough.
 func TestRightFlags(t *testing.T) {
 	for _, args := range [][]string{
-		apiArgs, refreshArgs,
+		apiArgs, cmsArgs, signInArgs, refreshArgs,
+		with(signInArgs, "-url=http://localhost:8080/", "-oidc-client-secret-file=s"),
 		{"songsplayed", "-project=p", "-instance=i", "-catalog=c:1"},
 		{"word2vec", "-model=m.bin"},
 		{"catalog", "-file=c.tsv"},

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -47,10 +48,7 @@ func manifestArgs(manifest string) []string {
 // where its ports say, and calls services that there are.
 func TestManifests(t *testing.T) {
 	kustomization := read(t, "k8s", "kustomization.yaml")
-	variables := map[string]string{}
-	for _, m := range variableMade.FindAllStringSubmatch(kustomization, -1) {
-		variables[m[1]] = m[2]
-	}
+	variables := variablesOf(kustomization)
 	for _, role := range []string{"api", "cms", "refresh", "songsplayed", "word2vec", "catalog"} {
 		t.Run(role, func(t *testing.T) {
 			if !strings.Contains(kustomization, role+".yaml") {
@@ -61,19 +59,52 @@ func TestManifests(t *testing.T) {
 			if len(args) < 3 || args[0] != role {
 				t.Fatalf("args %q, want %q and its flags", args, role)
 			}
-			for i, arg := range args {
-				for _, m := range variable.FindAllStringSubmatch(arg, -1) {
-					if variables[m[1]] == "" {
-						t.Errorf("%s: kustomization.yaml makes only %v", arg, variables)
-					}
-					args[i] = strings.ReplaceAll(args[i], m[0], variables[m[1]])
-				}
+			checkArgs(t, args, variables)
+			for _, arg := range args {
 				checkPort(t, manifest, arg)
 			}
-			if err := parseOnly(t, args); err != nil {
-				t.Error(err)
-			}
 		})
+	}
+}
+
+// TestSignInManifest holds the CMS without a proxy to the flags, too: it is a patch of the one above.
+func TestSignInManifest(t *testing.T) {
+	variables := variablesOf(read(t, "k8s", "kustomization.yaml") + read(t, "k8s-sign-in", "kustomization.yaml"))
+	patch := read(t, "k8s-sign-in", "cms.yaml")
+	args := manifestArgs(patch)
+	if !slices.Contains(args, "-oidc-client-secret-file=/etc/cms-client/secret") || !strings.Contains(patch, "mountPath: /etc/cms-client,") {
+		t.Errorf("args %q: want the client's secret from where it is mounted", args)
+	}
+	checkArgs(t, args, variables)
+	for _, arg := range args {
+		if name, _, _ := strings.Cut(arg, "="); name == "-listen" || name == "-admin" {
+			checkPort(t, read(t, "k8s", "cms.yaml"), arg)
+		}
+	}
+}
+
+// variablesOf are what a kustomization makes for the manifests.
+func variablesOf(kustomization string) map[string]string {
+	variables := map[string]string{}
+	for _, m := range variableMade.FindAllStringSubmatch(kustomization, -1) {
+		variables[m[1]] = m[2]
+	}
+	return variables
+}
+
+// checkArgs fills the variables in, and reads the command line without running it.
+func checkArgs(t *testing.T, args []string, variables map[string]string) {
+	t.Helper()
+	for i, arg := range args {
+		for _, m := range variable.FindAllStringSubmatch(arg, -1) {
+			if variables[m[1]] == "" {
+				t.Errorf("%s: kustomization.yaml makes only %v", arg, variables)
+			}
+			args[i] = strings.ReplaceAll(args[i], m[0], variables[m[1]])
+		}
+	}
+	if err := parseOnly(t, args); err != nil {
+		t.Error(err)
 	}
 }
 
