@@ -91,7 +91,7 @@ export class List {
 }
 
 // tags are what limits a placement, in a word or two each.
-function tags(p) {
+export function tags(p) {
   const now = Date.now();
   const all = [];
   if (p.to && Date.parse(p.to) <= now) all.push('Over');

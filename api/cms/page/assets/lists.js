@@ -3,6 +3,7 @@
 import { make, set } from '../look/dom.js';
 import { all, call } from './client.js';
 import { ask } from './dialog.js';
+import { tags } from './list.js';
 import { changesTable, value, when } from './words.js';
 
 const button = (text, act, more = {}) => {
@@ -47,7 +48,7 @@ export async function drafts(root, app) {
   const now = number > 0
     ? make('p', { className: 'now' }, make('b', { textContent: `Version ${number}: ${published.title}` }), make('span', {}, `published by ${published.publisher} `, when(published.publishTime)))
     : make('p', { className: 'now' }, make('b', { textContent: 'Nothing is published yet' }), make('span', { textContent: 'Home shows every shelf under its own title. Begin a draft to arrange it.' }));
-  const shelves = make('ol', { className: 'shelflist' }, ...(published.document?.shelves ?? []).map((p) => make('li', { textContent: value('order', [p.shelf]) })));
+  const shelves = make('ol', { className: 'shelflist' }, ...(published.document?.shelves ?? []).map((p) => make('li', {}, value('order', [p.shelf]), ...tags(p).map((t) => make('small', { textContent: t })))));
   root.replaceChildren(make('div', { className: 'lists' },
     section('On Home now', now, shelves),
     section('Drafts', make('div', { className: 'headline' }, make('p', { className: 'hint', textContent: 'Drafts save themselves. Several people can work on one.' }),
