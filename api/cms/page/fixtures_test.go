@@ -160,8 +160,8 @@ func serveFor(t *testing.T, ways func(url string) (identity.Verifier, page.Confi
 	return s
 }
 
-// published is what Home shows.
-func (s *site) published(t *testing.T) cms.Version {
+// state is everything that the CMS has.
+func (s *site) state(t *testing.T) cms.State {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -169,19 +169,19 @@ func (s *site) published(t *testing.T) cms.Version {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return state.Published
+	return state
+}
+
+// published is what Home shows.
+func (s *site) published(t *testing.T) cms.Version {
+	t.Helper()
+	return s.state(t).Published
 }
 
 // draftTitle is what the only draft is called.
 func (s *site) draftTitle(t *testing.T) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	state, err := s.desk.State(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, d := range state.Drafts {
+	for _, d := range s.state(t).Drafts {
 		return d.Title
 	}
 	return ""
