@@ -19,8 +19,8 @@ type Rates struct {
 	Burst    time.Duration // for how long of its rate a caller who was quiet may ask at once
 }
 
-// callers bounds how often each caller may ask, so that one can't take what is there for all. A caller who was away for
-// long enough to have the whole burst again is forgotten, and nothing is lost by it.
+// callers bounds how often each caller may ask, so that one can't take what is there for all. Of more callers
+// than are remembered those who ask seldom are forgotten, and have their whole burst again.
 type callers struct {
 	buckets  *otter.Cache[string, *rate.Limiter]
 	listener rate.Limit
@@ -35,7 +35,8 @@ func newCallers(r Rates) (*callers, error) {
 	c := &callers{listener: rate.Limit(r.Listener), service: rate.Limit(r.Service), burst: r.Burst.Seconds()}
 	var err error
 	c.buckets, err = otter.New(&otter.Options[string, *rate.Limiter]{
-		MaximumSize: remembered, ExpiryCalculator: otter.ExpiryAccessing[string, *rate.Limiter](r.Burst + time.Minute),
+		MaximumSize: remembered,
+		Executor:    func(upkeep func()) { upkeep() }, // a goroutine for it would cost more than it does
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making limiter of callers: %w", err)

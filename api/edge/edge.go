@@ -39,7 +39,8 @@ type Edge struct {
 	callers *callers
 	metrics *metrics
 	mux     *http.ServeMux
-	plain   map[string]http.Handler // those of mux that are for GET and one path, which are found faster here
+	plain   map[string]http.Handler                                            // those of mux that are for GET and one path, which are found faster here
+	recall  func(*http.Request) (who identity.Identity, known bool, err error) // nil: the Verifier remembers nobody
 }
 
 // New makes an Edge. It fails if its metrics' names are taken.
@@ -51,6 +52,11 @@ func New(c Config, routes []Route) (*Edge, error) {
 	}
 	if e.callers, err = newCallers(c.Rates); err != nil {
 		return nil, err
+	}
+	if v, ok := c.Verifier.(interface {
+		Recall(*http.Request) (identity.Identity, bool, error)
+	}); ok {
+		e.recall = v.Recall
 	}
 	e.mux = e.newMux(routes)
 	return e, nil
@@ -98,14 +104,9 @@ func (e *Edge) newMux(routes []Route) *http.ServeMux {
 // admitted is the route for those who may.
 func (e *Edge) admitted(rt Route) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if rt.Full != nil && e.costly(r) {
-			if err := rt.Full(); err != nil {
-				return err
-			}
-		}
-		who, err := e.Verifier.Verify(r.Context(), r)
+		who, err := e.identify(r, rt.Full)
 		if err != nil {
-			return e.unverified(err)
+			return err
 		}
 		if err := e.callers.admit(who, e.Now()); err != nil {
 			return err
@@ -122,11 +123,26 @@ func (e *Edge) admitted(rt Route) func(http.ResponseWriter, *http.Request) error
 	}
 }
 
-// costly reports whether the token's signature has to be checked, which costs more than all else of a refusal: while there
-// is no place, that is not done for those who would be refused behind it.
-func (e *Edge) costly(r *http.Request) bool {
-	v, ok := e.Verifier.(interface{ Remembers(*http.Request) bool })
-	return ok && !v.Remembers(r)
+// identify is who the token says is calling. Checking a signature costs more than all else of a refusal: while there is no
+// place, that is not done for those who would be refused behind it. full may be nil.
+func (e *Edge) identify(r *http.Request, full func() error) (identity.Identity, error) {
+	if full != nil && e.recall != nil {
+		who, known, err := e.recall(r)
+		switch {
+		case err != nil:
+			return who, e.unverified(err)
+		case known:
+			return who, nil
+		}
+		if err := full(); err != nil {
+			return who, err
+		}
+	}
+	who, err := e.Verifier.Verify(r.Context(), r)
+	if err != nil {
+		return who, e.unverified(err)
+	}
+	return who, nil
 }
 
 func notAllowed(allow []string) func(http.ResponseWriter, *http.Request) error {

@@ -98,15 +98,12 @@ type answers struct {
 	off  bool // nothing is kept
 }
 
-// keepAnswers is for how long after it was last sent.
-const keepAnswers = 10 * time.Minute
-
 func newAnswers(most int64) (*answers, error) {
 	kept, err := otter.New(&otter.Options[answerKey, *answer]{
 		MaximumWeight: uint64(max(most, 1)),
 		// Twice the body, because an answer keeps the row alive that it was made of.
-		Weigher:          func(k answerKey, a *answer) uint32 { return uint32(2*len(a.body) + len(k.query) + 2<<10) },
-		ExpiryCalculator: otter.ExpiryAccessing[answerKey, *answer](keepAnswers),
+		Weigher:  func(k answerKey, a *answer) uint32 { return uint32(2*len(a.body) + len(k.query) + 2<<10) },
+		Executor: func(upkeep func()) { upkeep() }, // a goroutine for it would cost more than it does
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making cache of answers: %w", err)

@@ -37,9 +37,9 @@ func Remember(v Verifier, now func() time.Time) (*Remembering, error) {
 		now = time.Now
 	}
 	known, err := otter.New(&otter.Options[string, remembered]{
-		MaximumWeight:    maxRemembered,
-		Weigher:          func(token string, _ remembered) uint32 { return uint32(len(token) + 256) },
-		ExpiryCalculator: otter.ExpiryWriting[string, remembered](rememberFor),
+		MaximumWeight: maxRemembered, // and no expiry, whose upkeep every look would pay for: until says it
+		Weigher:       func(token string, _ remembered) uint32 { return uint32(len(token) + 256) },
+		Executor:      func(upkeep func()) { upkeep() }, // a goroutine for it would cost more than it does
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making memory of tokens: %w", err)
@@ -54,8 +54,8 @@ func (m *Remembering) Verify(ctx context.Context, r *http.Request) (Identity, er
 		return Identity{}, err
 	}
 	now := m.now()
-	if known, ok := m.known.GetIfPresent(token); ok && now.Before(known.until) {
-		return known.who, nil
+	if who, known := m.recall(token, now); known {
+		return who, nil
 	}
 	who, err := m.verifier.Verify(ctx, r)
 	if err != nil || who.Until.IsZero() {
@@ -69,14 +69,23 @@ func (m *Remembering) Verify(ctx context.Context, r *http.Request) (Identity, er
 	return who, nil
 }
 
-// Remembers reports whether Verify has nothing to ask the Verifier: it knows the token, or there is none.
-func (m *Remembering) Remembers(r *http.Request) bool {
+// Recall is what Verify would return without asking the Verifier; known is false when it would have to. Its error is
+// ErrNoToken.
+func (m *Remembering) Recall(r *http.Request) (who Identity, known bool, err error) {
 	token, err := Bearer(r)
 	if err != nil {
-		return true
+		return Identity{}, false, err
 	}
+	who, known = m.recall(token, m.now())
+	return who, known, nil
+}
+
+func (m *Remembering) recall(token string, now time.Time) (Identity, bool) {
 	known, ok := m.known.GetIfPresent(token)
-	return ok && m.now().Before(known.until)
+	if !ok || !now.Before(known.until) {
+		return Identity{}, false
+	}
+	return known.who, true
 }
 
 // Close ends the memory's upkeep.

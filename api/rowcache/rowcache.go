@@ -91,6 +91,7 @@ func New(s Store, o Options) (*Cache, error) {
 		MaximumWeight:    o.Bytes,
 		Weigher:          weigh,
 		ExpiryCalculator: otter.ExpiryWriting[store.Key, entry](o.Keep),
+		Executor:         func(upkeep func()) { upkeep() }, // a goroutine for it would cost more than it does
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making row cache: %w", err)

@@ -54,6 +54,7 @@ func NewCache(c shelf.Catalog, o CacheOptions) *Cache {
 func newCache[K comparable, V any](o CacheOptions) *otter.Cache[K, V] {
 	return otter.Must(&otter.Options[K, V]{
 		MaximumSize: o.Entries, ExpiryCalculator: otter.ExpiryWriting[K, V](o.For), Clock: clock(o.Now),
+		Executor: func(upkeep func()) { upkeep() }, // a goroutine for it would cost more than it does
 	})
 }
 
