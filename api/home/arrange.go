@@ -236,7 +236,7 @@ func (a *Arranger) shelf(p *place, at int) {
 	t := p.titlesFor(a.viewer.Locale)
 	s.Title = t.plain
 	if !rung.AsOf.IsZero() {
-		if title, ok := t.title.Fill(func(name string) (string, bool) { return homewire.TitleArg(s.meta, name) }); ok {
+		if title, ok := t.title.Fill(func(name string) ([]byte, bool) { return homewire.TitleArg(s.meta, name) }); ok {
 			s.Title = title
 		}
 	}

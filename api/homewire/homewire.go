@@ -246,12 +246,13 @@ func cardField(card []byte, number protowire.Number) (value, rest []byte, err er
 	return nil, nil, nil
 }
 
-// TitleArg is the value of the cell's title_args[name]; false when it is missing or the cell is broken.
-func TitleArg(cell []byte, name string) (value string, ok bool) {
+// TitleArg is the value of the cell's title_args[name], in the cell's memory; false when it is missing or the cell is
+// broken.
+func TitleArg(cell []byte, name string) (value []byte, ok bool) {
 	for len(cell) > 0 {
 		num, kind, entry, rest, err := field(cell)
 		if err != nil {
-			return "", false
+			return nil, false
 		}
 		cell = rest
 		if num != shelfTitleArgs || kind != protowire.BytesType {
@@ -259,13 +260,13 @@ func TitleArg(cell []byte, name string) (value string, ok bool) {
 		}
 		k, v, err := mapEntry(entry)
 		if err != nil {
-			return "", false
+			return nil, false
 		}
 		if string(k) == name { // the last one counts, as in every protobuf map
-			value, ok = string(v), true
+			value, ok = v, true
 		}
 	}
-	return value, ok && utf8.ValidString(value)
+	return value, ok && utf8.Valid(value)
 }
 
 func mapEntry(entry []byte) (key, value []byte, err error) {

@@ -99,7 +99,7 @@ func TestJoin(t *testing.T) {
 				t.Errorf("one shelf (-want +got):\n%s", diff)
 			}
 			for name, want := range s.TitleArgs {
-				if got, ok := homewire.TitleArg(parts.Meta, name); !ok || got != want {
+				if got, ok := homewire.TitleArg(parts.Meta, name); !ok || string(got) != want {
 					t.Errorf("TitleArg(%q) = %q, %v; want %q", name, got, ok, want)
 				}
 			}
@@ -187,7 +187,7 @@ func FuzzSplit(f *testing.F) {
 			t.Fatalf("joined again: %v, %v; want %v", again, err, decoded)
 		}
 		for name, want := range decoded.TitleArgs {
-			if got, ok := homewire.TitleArg(p.Meta, name); !ok || got != want {
+			if got, ok := homewire.TitleArg(p.Meta, name); !ok || string(got) != want {
 				t.Fatalf("TitleArg(%q) = %q, %v; want %q", name, got, ok, want)
 			}
 		}

@@ -27,7 +27,7 @@ func Parse(title string) Template {
 func (t Template) Mentions() bool { return len(t) > 1 }
 
 // Fill replaces the names by what arg says; false when one is missing or empty.
-func (t Template) Fill(arg func(name string) (string, bool)) (string, bool) {
+func (t Template) Fill(arg func(name string) ([]byte, bool)) (string, bool) {
 	if !t.Mentions() {
 		return strings.Join(t, ""), true
 	}
@@ -36,10 +36,11 @@ func (t Template) Fill(arg func(name string) (string, bool)) (string, bool) {
 	for i, part := range t {
 		if i%2 == 1 {
 			value, ok := arg(part)
-			if !ok || value == "" {
+			if !ok || len(value) == 0 {
 				return "", false
 			}
-			part = value
+			b = append(b, value...)
+			continue
 		}
 		b = append(b, part...)
 	}

@@ -9,7 +9,7 @@ import (
 
 func TestFill(t *testing.T) {
 	args := map[string]string{"artist": "Mozart", "empty": "", "brace": "{artist}", "": "nameless"}
-	arg := func(name string) (string, bool) { v, ok := args[name]; return v, ok }
+	arg := func(name string) ([]byte, bool) { v, ok := args[name]; return []byte(v), ok }
 	for text, want := range map[string]string{
 		"": "", "Plain": "Plain", "{artist}": "Mozart", "More like {artist}!": "More like Mozart!",
 		"{artist}{artist}": "MozartMozart", "{brace}": "{artist}", "{}": "nameless",
@@ -36,7 +36,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		parsed := title.Parse(text)
-		got, ok := parsed.Fill(func(name string) (string, bool) { return "{" + name + "}", true })
+		got, ok := parsed.Fill(func(name string) ([]byte, bool) { return []byte("{" + name + "}"), true })
 		if !ok || got != text {
 			t.Fatalf("%q became %q, %v", text, got, ok)
 		}
