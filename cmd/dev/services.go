@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"homefeed/services/rpc"
 	"homefeed/services/songsplayed"
 	"homefeed/services/songsplayed/localtable"
+	"homefeed/services/songsplayed/tablecache"
 	"homefeed/services/word2vec"
 	"homefeed/shelves/shelf"
 )
@@ -47,9 +49,13 @@ func (p *process) startServices(context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.parts.Close("songs-played table", table.Close)
+	kept, err := tablecache.New(table, 32<<20)
+	if err != nil {
+		return errors.Join(err, table.Close())
+	}
+	p.parts.Close("songs-played table", kept.Close)
 	plays, err := songsplayed.NewServer(songsplayed.Options{
-		Table: table, Alone: true, ArtistsOf: p.library.catalog.ArtistsOf, Registerer: p.reg,
+		Table: kept, Alone: true, ArtistsOf: p.library.catalog.ArtistsOf, Registerer: p.reg,
 	})
 	if err != nil {
 		return err
