@@ -54,10 +54,10 @@ func TestRate(t *testing.T) {
 	}
 }
 
-// TestOverload holds that Homes beyond those that can be made at once are refused at once, in the form that was asked
-// for, and that a Home in memory is not one of them.
-func TestOverload(t *testing.T) {
-	s, reg := &rows{}, prometheus.NewRegistry()
+// full is an API whose only place for a Home is taken, by bob's; ann's is in memory. leave gives the place back.
+func full(t *testing.T, c api.Config) (a *api.API, leave func()) {
+	t.Helper()
+	s := &rows{}
 	s.put(t, userKey(t, "ann"), "discover", now, nil, "a")
 	s.put(t, userKey(t, "bob"), "discover", now, nil, "b")
 	cached, err := rowcache.New(s, rowcache.Options{Now: func() time.Time { return now }})
@@ -65,28 +65,42 @@ func TestOverload(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(cached.Close)
-	a := newAPI(t, api.Config{Rows: cached, Registerer: reg, Limits: api.Limits{Homes: 1}})
-	ask := func(listener string, headers ...string) *httptest.ResponseRecorder {
-		return call(a, "GET", "/v1/home", "listener:"+listener, "", headers...)
+	c.Rows, c.Limits = cached, api.Limits{Homes: 1}
+	a = newAPI(t, c)
+	ask := func(listener string) {
+		if w := call(a, "GET", "/v1/home", "listener:"+listener, ""); w.Code != 200 {
+			t.Errorf("%s, while there was a place: %d %s", listener, w.Code, w.Body)
+		}
 	}
-	if w := ask("ann"); w.Code != 200 {
-		t.Fatalf("the first: %d %s", w.Code, w.Body)
-	}
-	entered, leave := make(chan struct{}), make(chan struct{})
+	ask("ann")
+	entered, left := make(chan struct{}), make(chan struct{})
 	s.set(func(_ context.Context, key store.Key) error {
 		if strings.HasSuffix(string(key), "bob") {
 			close(entered)
-			<-leave
+			<-left
 		}
 		return nil
 	})
-	var first sync.WaitGroup
-	first.Go(func() {
-		if w := ask("bob"); w.Code != 200 {
-			t.Errorf("while there was a place: %d %s", w.Code, w.Body)
-		}
-	})
+	var inside sync.WaitGroup
+	inside.Go(func() { ask("bob") })
 	<-entered
+	leave = sync.OnceFunc(func() {
+		close(left)
+		inside.Wait()
+		s.set(nil)
+	})
+	t.Cleanup(leave)
+	return a, leave
+}
+
+// TestOverload holds that Homes beyond those that can be made at once are refused at once, in the form that was asked
+// for, and that a Home in memory is not one of them.
+func TestOverload(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	a, leave := full(t, api.Config{Registerer: reg})
+	ask := func(listener string, headers ...string) *httptest.ResponseRecorder {
+		return call(a, "GET", "/v1/home", "listener:"+listener, "", headers...)
+	}
 	w := ask("cyd")
 	if e := decodeError(t, w.Body.Bytes()); w.Code != 503 || w.Header().Get("Retry-After") != "1" ||
 		e.Error.Status != "UNAVAILABLE" || !strings.Contains(w.Body.String(), `"OVERLOADED"`) {
@@ -100,9 +114,7 @@ func TestOverload(t *testing.T) {
 	if w := ask("ann"); w.Code != 200 {
 		t.Errorf("from memory: %d %s", w.Code, w.Body)
 	}
-	close(leave)
-	first.Wait()
-	s.set(nil)
+	leave()
 	if w := ask("cyd"); w.Code != 200 {
 		t.Errorf("when there is a place again: %d %s", w.Code, w.Body)
 	}
@@ -131,34 +143,14 @@ func (s *signatures) Verify(ctx context.Context, r *http.Request) (identity.Iden
 // TestOverloadAsksForNoSignature holds that while there is no place no token is verified that is not remembered, and that
 // whoever is known, or has no token, is answered as ever.
 func TestOverloadAsksForNoSignature(t *testing.T) {
-	s, verifier := &rows{}, &signatures{}
-	s.put(t, userKey(t, "ann"), "discover", now, nil, "a")
-	cached, err := rowcache.New(s, rowcache.Options{Now: func() time.Time { return now }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cached.Close)
+	verifier := &signatures{}
 	remembering, err := identity.Remember(verifier, func() time.Time { return now })
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(remembering.Close)
-	a := newAPI(t, api.Config{Rows: cached, Verifier: remembering, Limits: api.Limits{Homes: 1}})
+	a, leave := full(t, api.Config{Verifier: remembering})
 	ask := func(path, token string) int { return call(a, "GET", path, token, "").Code }
-	if code := ask("/v1/home", "listener:ann"); code != 200 {
-		t.Fatalf("the first: %d", code)
-	}
-	entered, leave := make(chan struct{}), make(chan struct{})
-	s.set(func(_ context.Context, key store.Key) error {
-		if strings.HasSuffix(string(key), "bob") {
-			close(entered)
-			<-leave
-		}
-		return nil
-	})
-	var first sync.WaitGroup
-	first.Go(func() { ask("/v1/home", "listener:bob") })
-	<-entered
 	before := verifier.asked.Load()
 	for _, c := range []struct {
 		name, path, token string
@@ -177,8 +169,7 @@ func TestOverloadAsksForNoSignature(t *testing.T) {
 	if n := verifier.asked.Load() - before; n != 0 {
 		t.Errorf("%d tokens were verified while there was no place", n)
 	}
-	close(leave)
-	first.Wait()
+	leave()
 	if code := ask("/v1/home", "listener:cyd"); code != 200 {
 		t.Errorf("when there is a place again: %d", code)
 	}

@@ -43,10 +43,9 @@ func discover(ctx context.Context, r *shelf.Request) ([]shelf.Card, error) {
 	if err != nil {
 		return nil, err
 	}
-	var cards []shelf.Card
-	ofArtist := map[string]int{}
+	cards, ofArtist := make([]shelf.Card, 0, r.Guard.MaxCards), map[string]int{}
 	for _, t := range tracks {
-		if ofArtist[t.Artist]++; ofArtist[t.Artist] <= anArtist {
+		if ofArtist[t.Artist]++; ofArtist[t.Artist] <= anArtist && len(cards) < r.Guard.MaxCards {
 			cards = append(cards, t.Card("Near what you play, and new to you"))
 		}
 	}

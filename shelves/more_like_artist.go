@@ -34,7 +34,7 @@ func moreLikeArtist(ctx context.Context, r *shelf.Request) ([]shelf.Card, error)
 	var seeds []shelf.Seed
 	var name string
 	for _, c := range counts {
-		if t := played[c.ID]; t.Artist == artists[0].ID {
+		if t, known := played[c.ID]; known && t.Artist == artists[0].ID {
 			seeds = append(seeds, shelf.Seed{Track: c.ID, Weight: float32(c.Plays)})
 			name = t.ArtistName
 		}
@@ -52,10 +52,10 @@ func moreLikeArtist(ctx context.Context, r *shelf.Request) ([]shelf.Card, error)
 	if err != nil {
 		return nil, err
 	}
-	var cards []shelf.Card
+	cards, reason := make([]shelf.Card, 0, r.Guard.MaxCards), "Goes with "+name+", whom you play a lot"
 	for _, t := range tracks {
-		if t.Artist != artists[0].ID {
-			cards = append(cards, t.Card("Goes with "+name+", whom you play a lot"))
+		if t.Artist != artists[0].ID && len(cards) < r.Guard.MaxCards {
+			cards = append(cards, t.Card(reason))
 		}
 	}
 	return cards, nil

@@ -29,14 +29,23 @@ type CacheOptions struct {
 // remembered. It is safe for concurrent use.
 type Cache struct {
 	catalog shelf.Catalog
-	tracks  *otter.Cache[string, *shelf.Track]
-	artists *otter.Cache[string, *shelf.Artist]
-	lists   *otter.Cache[listKey, []shelf.Track]
+	age     time.Duration
+	now     func() time.Time
+	tracks  *otter.Cache[string, entry[*shelf.Track]]
+	artists *otter.Cache[string, entry[shelf.Artist]]
+	lists   *otter.Cache[listKey, entry[[]shelf.Track]]
 }
 
 type listKey struct {
 	artist string
 	n      int
+}
+
+// entry is an answer. It says itself how long it is good: an expiry of the cache's own costs more than all else of a look.
+type entry[V any] struct {
+	value V
+	known bool
+	until int64 // in nanoseconds since 1970
 }
 
 var _ shelf.Catalog = (*Cache)(nil)
@@ -48,57 +57,54 @@ func NewCache(c shelf.Catalog, o CacheOptions) *Cache {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Cache{c, newCache[string, *shelf.Track](o), newCache[string, *shelf.Artist](o), newCache[listKey, []shelf.Track](o)}
+	return &Cache{
+		c, o.For, o.Now, newCache[string, *shelf.Track](o), newCache[string, shelf.Artist](o), newCache[listKey, []shelf.Track](o),
+	}
 }
 
-func newCache[K comparable, V any](o CacheOptions) *otter.Cache[K, V] {
-	return otter.Must(&otter.Options[K, V]{
-		MaximumSize: o.Entries, ExpiryCalculator: otter.ExpiryWriting[K, V](o.For), Clock: clock(o.Now),
-		Executor: func(upkeep func()) { upkeep() }, // a goroutine for it would cost more than it does
+func newCache[K comparable, V any](o CacheOptions) *otter.Cache[K, entry[V]] {
+	return otter.Must(&otter.Options[K, entry[V]]{
+		MaximumSize: o.Entries,
+		Executor:    func(upkeep func()) { upkeep() }, // a goroutine for it would cost more than it does
 	})
 }
 
-// clock has no ticks: what has expired goes when it is asked for or pushed out, so no goroutine is needed.
-type clock func() time.Time
-
-func (c clock) NowNano() int64                    { return c().UnixNano() }
-func (clock) Tick(time.Duration) <-chan time.Time { return nil }
-
 // Tracks is shelf.Catalog's.
-func (c *Cache) Tracks(ctx context.Context, ids ...string) (map[string]shelf.Track, error) {
-	return remembered(ctx, c.tracks, ids, c.catalog.Tracks)
+func (c *Cache) Tracks(ctx context.Context, ids ...string) (map[string]*shelf.Track, error) {
+	return remembered(ctx, c, c.tracks, ids, c.catalog.Tracks)
 }
 
 // Artists is shelf.Catalog's.
 func (c *Cache) Artists(ctx context.Context, ids ...string) (map[string]shelf.Artist, error) {
-	return remembered(ctx, c.artists, ids, c.catalog.Artists)
+	return remembered(ctx, c, c.artists, ids, c.catalog.Artists)
 }
 
 // ArtistTracks is shelf.Catalog's.
 func (c *Cache) ArtistTracks(ctx context.Context, artist string, n int) ([]shelf.Track, error) {
-	k := listKey{artist, n}
-	if tracks, ok := c.lists.GetIfPresent(k); ok {
-		return slices.Clone(tracks), nil
+	k, now := listKey{artist, n}, c.now()
+	if e, ok := c.lists.GetIfPresent(k); ok && now.UnixNano() < e.until {
+		return slices.Clone(e.value), nil
 	}
 	tracks, err := c.catalog.ArtistTracks(ctx, artist, n)
 	if err != nil {
 		return nil, err
 	}
-	c.lists.Set(k, slices.Clone(tracks))
+	c.lists.Set(k, entry[[]shelf.Track]{slices.Clone(tracks), true, now.Add(c.age).UnixNano()})
 	return tracks, nil
 }
 
-// remembered asks for those ids that the cache lacks, all in one call. Nil in the cache is an unknown id.
-func remembered[T any](ctx context.Context, cache *otter.Cache[string, *T], ids []string,
-	ask func(context.Context, ...string) (map[string]T, error)) (map[string]T, error) {
-	known := make(map[string]T, len(ids))
+// remembered asks for those ids that the cache lacks, all in one call.
+func remembered[V any](ctx context.Context, c *Cache, cache *otter.Cache[string, entry[V]], ids []string,
+	ask func(context.Context, ...string) (map[string]V, error)) (map[string]V, error) {
+	now := c.now()
+	known := make(map[string]V, len(ids))
 	var missing []string
 	for _, id := range ids {
-		switch v, ok := cache.GetIfPresent(id); {
-		case !ok:
+		switch e, ok := cache.GetIfPresent(id); {
+		case !ok || now.UnixNano() >= e.until:
 			missing = append(missing, id)
-		case v != nil:
-			known[id] = *v
+		case e.known:
+			known[id] = e.value
 		}
 	}
 	if len(missing) == 0 {
@@ -110,12 +116,10 @@ func remembered[T any](ctx context.Context, cache *otter.Cache[string, *T], ids 
 	}
 	for _, id := range missing {
 		v, ok := asked[id]
-		if !ok {
-			cache.Set(id, nil)
-			continue
+		cache.Set(id, entry[V]{v, ok, now.Add(c.age).UnixNano()})
+		if ok {
+			known[id] = v
 		}
-		cache.Set(id, &v)
-		known[id] = v
 	}
 	return known, nil
 }

@@ -20,8 +20,8 @@ type asked struct {
 	err   error
 }
 
-func (a *asked) Tracks(_ context.Context, ids ...string) (map[string]shelf.Track, error) {
-	return note(a, "tracks", ids, func(id string) shelf.Track { return shelf.Track{ID: id} })
+func (a *asked) Tracks(_ context.Context, ids ...string) (map[string]*shelf.Track, error) {
+	return note(a, "tracks", ids, func(id string) *shelf.Track { return &shelf.Track{ID: id} })
 }
 
 func (a *asked) Artists(_ context.Context, ids ...string) (map[string]shelf.Artist, error) {

@@ -85,11 +85,11 @@ func (c *Catalog) TrackID(artist, title string) (id string, ok bool) {
 }
 
 // Tracks is what is known of the ids. It never fails.
-func (c *Catalog) Tracks(_ context.Context, ids ...string) (map[string]shelf.Track, error) {
-	known := make(map[string]shelf.Track, len(ids))
+func (c *Catalog) Tracks(_ context.Context, ids ...string) (map[string]*shelf.Track, error) {
+	known := make(map[string]*shelf.Track, len(ids))
 	for _, id := range ids {
 		if t, ok := c.Track(id); ok {
-			known[id] = t
+			known[id] = &t
 		}
 	}
 	return known, nil

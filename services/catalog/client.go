@@ -25,15 +25,16 @@ func NewClient(c grpc.ClientConnInterface) *Client {
 }
 
 // Tracks asks for any number of ids, MaxBatch at a time. If one batch fails, all of it does.
-func (c *Client) Tracks(ctx context.Context, ids ...string) (map[string]shelf.Track, error) {
-	known := make(map[string]shelf.Track, len(ids))
+func (c *Client) Tracks(ctx context.Context, ids ...string) (map[string]*shelf.Track, error) {
+	known := make(map[string]*shelf.Track, len(ids))
 	for batch := range slices.Chunk(ids, MaxBatch) {
 		answer, err := c.catalog.BatchGet(ctx, &catalogpb.BatchGetRequest{Tracks: batch})
 		if err != nil {
 			return nil, fmt.Errorf("getting tracks: %w", err)
 		}
 		for _, t := range answer.GetTracks() {
-			known[t.GetId()] = trackFromProto(t)
+			track := trackFromProto(t)
+			known[track.ID] = &track
 		}
 	}
 	return known, nil

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // InProcess serves s to a connection in the same process, without a network: the same stack of deadlines, limits,
@@ -58,7 +59,8 @@ type direct struct {
 	around grpc.UnaryClientInterceptor
 }
 
-// Invoke is grpc.ClientConnInterface's. Messages are copied, so that neither side sees what the other does to its own.
+// Invoke is grpc.ClientConnInterface's. Messages are copied, and what they hold is shared: so a server may not change what
+// it is sent, nor keep it when it has answered, and each answer is made for one caller.
 func (d *direct) Invoke(ctx context.Context, name string, req, reply any, _ ...grpc.CallOption) error {
 	return d.around(ctx, name, req, reply, nil,
 		func(ctx context.Context, name string, req, reply any, _ *grpc.ClientConn, _ ...grpc.CallOption) error {
@@ -91,6 +93,10 @@ func copyMessage(to, from any) error {
 	if !ok || !ok2 {
 		return status.Errorf(codes.Internal, "%T and %T: want protobuf messages", to, from)
 	}
-	proto.Merge(dst, src)
+	target := dst.ProtoReflect()
+	src.ProtoReflect().Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		target.Set(field, value)
+		return true
+	})
 	return nil
 }

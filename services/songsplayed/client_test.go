@@ -111,11 +111,11 @@ func TestNewServer(t *testing.T) {
 // catalogue knows that t<n> is by artist a<n mod 3>, but for t4.
 type catalogue struct{ shelf.Catalog }
 
-func (catalogue) Tracks(_ context.Context, ids ...string) (map[string]shelf.Track, error) {
-	known := map[string]shelf.Track{}
+func (catalogue) Tracks(_ context.Context, ids ...string) (map[string]*shelf.Track, error) {
+	known := map[string]*shelf.Track{}
 	for _, id := range ids {
 		if a := artistOf(id); a != "" {
-			known[id] = shelf.Track{ID: id, Artist: a}
+			known[id] = &shelf.Track{ID: id, Artist: a}
 		}
 	}
 	return known, nil

@@ -132,11 +132,14 @@ func outcomeOf(err error) Outcome {
 // encode is the cell: a Shelf without what the API puts in front.
 func encode(req *shelf.Request, cards []shelf.Card, trigger string) ([]byte, error) {
 	m := &shelfpb.Shelf{TitleArgs: req.TitleArgs, AsOf: timestamppb.New(req.AsOf), Trigger: trigger}
-	for _, c := range cards {
-		m.Cards = append(m.Cards, &shelfpb.Card{
-			Uri: c.URI, Title: c.Title, Subtitle: c.Subtitle, Reason: c.Reason, Artist: c.Artist, Action: actionOf(c),
-			Image: &shelfpb.Image{Template: c.Image.Template, Colors: c.Image.Colors, Alt: c.Image.Alt},
-		})
+	// All cards in one piece of memory, and all images, because there are hundreds of them for each event.
+	encoded, images := make([]shelfpb.Card, len(cards)), make([]shelfpb.Image, len(cards))
+	m.Cards = make([]*shelfpb.Card, len(cards))
+	for i := range cards {
+		c, to, image := &cards[i], &encoded[i], &images[i]
+		to.Uri, to.Title, to.Subtitle, to.Reason, to.Artist, to.Action = c.URI, c.Title, c.Subtitle, c.Reason, c.Artist, actionOf(c)
+		image.Template, image.Colors, image.Alt = c.Image.Template, c.Image.Colors, c.Image.Alt
+		m.Cards[i], to.Image = to, image
 	}
 	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
 	if err != nil {
@@ -148,7 +151,7 @@ func encode(req *shelf.Request, cards []shelf.Card, trigger string) ([]byte, err
 	return data, nil
 }
 
-func actionOf(c shelf.Card) shelfpb.Action {
+func actionOf(c *shelf.Card) shelfpb.Action {
 	if strings.HasPrefix(c.URI, "track:") {
 		return shelfpb.Action_PLAY
 	}

@@ -11,12 +11,12 @@ import (
 const World = "001"
 
 // Tracks is what the catalogue knows of the ids, in their order; unknown ids and repeats are left out.
-func (r *Request) Tracks(ctx context.Context, ids ...string) ([]Track, error) {
+func (r *Request) Tracks(ctx context.Context, ids ...string) ([]*Track, error) {
 	known, err := r.Catalog.Tracks(ctx, ids...)
 	if err != nil {
 		return nil, err
 	}
-	tracks := make([]Track, 0, len(known))
+	tracks := make([]*Track, 0, len(known))
 	for _, id := range ids {
 		if t, ok := known[id]; ok {
 			tracks = append(tracks, t)

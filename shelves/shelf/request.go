@@ -102,9 +102,9 @@ type Neighbour struct {
 }
 
 // Catalog knows tracks and artists. Ids it doesn't know are missing from the answer, which is no error. The maps
-// and slices are the caller's own.
+// and slices are the caller's own; the tracks in them are everybody's, and nobody changes them.
 type Catalog interface {
-	Tracks(ctx context.Context, ids ...string) (map[string]Track, error)
+	Tracks(ctx context.Context, ids ...string) (map[string]*Track, error)
 	Artists(ctx context.Context, ids ...string) (map[string]Artist, error)
 	// ArtistTracks is up to n tracks of an artist, most popular first.
 	ArtistTracks(ctx context.Context, artist string, n int) ([]Track, error)

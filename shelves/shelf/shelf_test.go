@@ -109,11 +109,11 @@ func FuzzCardValidate(f *testing.F) {
 // someTracks knows the tracks a and b.
 type someTracks struct{ shelf.Catalog }
 
-func (someTracks) Tracks(_ context.Context, ids ...string) (map[string]shelf.Track, error) {
-	known := map[string]shelf.Track{}
+func (someTracks) Tracks(_ context.Context, ids ...string) (map[string]*shelf.Track, error) {
+	known := map[string]*shelf.Track{}
 	for _, id := range ids {
 		if id == "a" || id == "b" {
-			known[id] = shelf.Track{ID: id}
+			known[id] = &shelf.Track{ID: id}
 		}
 	}
 	return known, nil
@@ -122,7 +122,7 @@ func (someTracks) Tracks(_ context.Context, ids ...string) (map[string]shelf.Tra
 func TestRequestTracksKeepsTheOrder(t *testing.T) {
 	r := &shelf.Request{Catalog: someTracks{}}
 	got, err := r.Tracks(t.Context(), "b", "x", "a", "b")
-	if diff := cmp.Diff([]shelf.Track{{ID: "b"}, {ID: "a"}}, got); err != nil || diff != "" {
+	if diff := cmp.Diff([]*shelf.Track{{ID: "b"}, {ID: "a"}}, got); err != nil || diff != "" {
 		t.Errorf("error %v, tracks (-want +got):\n%s", err, diff)
 	}
 }

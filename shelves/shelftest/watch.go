@@ -129,7 +129,7 @@ type watchedCatalog struct {
 	shelf.Catalog
 }
 
-func (w watchedCatalog) Tracks(ctx context.Context, ids ...string) (map[string]shelf.Track, error) {
+func (w watchedCatalog) Tracks(ctx context.Context, ids ...string) (map[string]*shelf.Track, error) {
 	if err := w.call(ctx, 0, "Catalog.Tracks"); err != nil {
 		return nil, err
 	}

@@ -232,12 +232,12 @@ func madeUp(id string) shelf.Track {
 
 func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
-func (c catalog) Tracks(ctx context.Context, ids ...string) (map[string]shelf.Track, error) {
+func (c catalog) Tracks(ctx context.Context, ids ...string) (map[string]*shelf.Track, error) {
 	look := c.w.catalog()
-	known := map[string]shelf.Track{}
+	known := map[string]*shelf.Track{}
 	for _, id := range ids {
 		if t := look(id); t.ID != "" {
-			known[id] = t
+			known[id] = &t
 		}
 	}
 	return known, ctx.Err()

@@ -50,6 +50,7 @@ type Store struct {
 	db       *pebble.DB
 	sync     *pebble.WriteOptions
 	inFlight *semaphore.Weighted
+	buffers  sync.Pool // of *[]byte, rows before they are in a batch
 
 	open   sync.RWMutex // held for reading by every call, and by a commit that has outlived its caller
 	closed bool
@@ -91,6 +92,7 @@ func openOn(fs vfs.FS, cfg Config) (*Store, error) {
 	if cfg.NoSync {
 		s.sync = pebble.NoSync
 	}
+	s.buffers.New = func() any { return new([]byte) }
 	return s, nil
 }
 
@@ -149,8 +151,11 @@ func (s *Store) merge(ctx context.Context, key store.Key, size int, encode func(
 		s.open.RUnlock()
 	}
 	batch := s.db.NewBatchWithSize(size + len(key) + 64)
-	row := encode(make([]byte, 0, size))
-	if err := batch.Merge([]byte(key), row, nil); err != nil {
+	buffer := s.buffers.Get().(*[]byte)
+	*buffer = encode((*buffer)[:0])
+	err := batch.Merge([]byte(key), *buffer, nil) // which copies it
+	s.buffers.Put(buffer)
+	if err != nil {
 		leave()
 		return errors.Join(err, batch.Close())
 	}

@@ -29,6 +29,7 @@ type Puller struct {
 	Keep bool
 
 	open *request // the request that is open, if any
+	last int      // how many messages the last Pull returned
 }
 
 const (
@@ -40,6 +41,9 @@ const (
 	// earlyEndPause keeps a request that ends at once without a message, as it does while another process waits on
 	// the same consumer, from being repeated in a hot loop.
 	earlyEndPause = 50 * time.Millisecond
+	// minBatch is the smallest batch that is asked for of a caller who takes any: a request has room for each message that
+	// it asks for, so it asks for no more than twice what the last one brought.
+	minBatch = 256
 	// MaxBatch is the largest batch that is asked for at once, maxBytes its size. The server gives up on a connection
 	// that has 64 MB unread.
 	MaxBatch = 4096
@@ -62,12 +66,13 @@ func (p *Puller) Pull(ctx context.Context, n int) ([]*nats.Msg, error) {
 		}
 		start := time.Now()
 		if p.open == nil {
-			if err := p.request(ctx, min(n, MaxBatch)); err != nil {
+			if err := p.request(ctx, min(n, MaxBatch, max(minBatch, 2*p.last))); err != nil {
 				return nil, err
 			}
 		}
 		msgs, err := p.open.collect(ctx)
 		if len(msgs) > 0 || err != nil {
+			p.last = len(msgs)
 			return msgs, err
 		}
 		if time.Since(start) >= earlyEndPause {
