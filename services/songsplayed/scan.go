@@ -171,9 +171,11 @@ func (t tally) top(n int) []*songsplayedpb.Count {
 		return cmp.Or(cmp.Compare(b.plays, a.plays), cmp.Compare(b.last, a.last), cmp.Compare(a.id, b.id))
 	})
 	best := make([]*songsplayedpb.Count, min(n, len(all)))
+	counts := make([]songsplayedpb.Count, len(best))
 	for i := range best {
-		c := all[i]
-		best[i] = &songsplayedpb.Count{Id: c.id, Plays: c.plays, FirstMs: c.first, LastMs: c.last}
+		c, to := all[i], &counts[i]
+		to.Id, to.Plays, to.FirstMs, to.LastMs = c.id, c.plays, c.first, c.last
+		best[i] = to
 	}
 	return best
 }

@@ -164,9 +164,10 @@ func (s *Server) ListFollows(ctx context.Context, req *songsplayedpb.ListFollows
 }
 
 func toPlays(found []entry) []*songsplayedpb.Play {
-	list := make([]*songsplayedpb.Play, len(found))
+	list, all := make([]*songsplayedpb.Play, len(found)), make([]songsplayedpb.Play, len(found))
 	for i, e := range found {
-		list[i] = &songsplayedpb.Play{Track: e.object, TimeMs: e.ms}
+		all[i].Track, all[i].TimeMs = e.object, e.ms
+		list[i] = &all[i]
 	}
 	return list
 }

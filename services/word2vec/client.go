@@ -31,8 +31,10 @@ func (c *Client) Nearest(ctx context.Context, seeds []shelf.Seed, k int, exclude
 	r := &word2vecpb.NearestRequest{
 		Seeds: make([]*word2vecpb.Seed, len(seeds)), K: int32(min(k, MaxNearest+1)), Exclude: exclude,
 	}
+	all := make([]word2vecpb.Seed, len(seeds))
 	for i, seed := range seeds {
-		r.Seeds[i] = &word2vecpb.Seed{Track: seed.Track, Weight: seed.Weight}
+		all[i].Track, all[i].Weight = seed.Track, seed.Weight
+		r.Seeds[i] = &all[i]
 	}
 	answer, err := c.service.Nearest(ctx, r)
 	if err != nil {

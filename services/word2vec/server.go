@@ -127,8 +127,10 @@ func nearest(ctx context.Context, m *Model, at string, q Query) (*word2vecpb.Nea
 	answer := &word2vecpb.NearestResponse{
 		Neighbours: make([]*word2vecpb.Neighbour, len(near)), UnknownSeeds: unknown, ModelVersion: m.Version(),
 	}
+	all := make([]word2vecpb.Neighbour, len(near))
 	for i, n := range near {
-		answer.Neighbours[i] = &word2vecpb.Neighbour{Track: n.Track, Similarity: n.Similarity}
+		all[i].Track, all[i].Similarity = n.Track, n.Similarity
+		answer.Neighbours[i] = &all[i]
 	}
 	return answer, nil
 }
