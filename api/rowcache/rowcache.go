@@ -31,7 +31,7 @@ type Options struct {
 	Age time.Duration
 	// Keep is for how long a row stands in while the store is away; 0 means 10 min.
 	Keep time.Duration
-	// Bytes is about how much memory the rows take; 0 means 256 MiB.
+	// Bytes is about how much memory the rows take, and their outlines a quarter of it more; 0 means 256 MiB.
 	Bytes uint64
 	// Timeout is the deadline of a read of the store, which goes on when the one who asked for it has left, because
 	// others may wait for it; 0 means 300 ms.
@@ -41,11 +41,12 @@ type Options struct {
 
 // Cache is a store with memory. It is safe for concurrent use.
 type Cache struct {
-	store   Store
-	options Options
-	rows    *otter.Cache[store.Key, entry]
-	flights singleflight.Group
-	seed    maphash.Seed
+	store    Store
+	options  Options
+	rows     *otter.Cache[store.Key, entry]
+	outlines *otter.Cache[store.Key, entry] // without data, for whoever writes
+	flights  singleflight.Group
+	seed     maphash.Seed
 	// writes counts the beginnings and ends of writes to the keys of a slot: a read from before one is not kept after
 	// it, and a write that was not alone is not merged with what is kept.
 	writes [4096]atomic.Uint64
@@ -87,16 +88,26 @@ func New(s Store, o Options) (*Cache, error) {
 	}
 	c := &Cache{store: s, options: o, seed: maphash.MakeSeed()}
 	var err error
-	c.rows, err = otter.New(&otter.Options[store.Key, entry]{
-		MaximumWeight:    o.Bytes,
+	if c.rows, err = newEntries(o.Bytes, o.Keep); err != nil {
+		return nil, err
+	}
+	if c.outlines, err = newEntries(o.Bytes/4, o.Keep); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func newEntries(size uint64, keep time.Duration) (*otter.Cache[store.Key, entry], error) {
+	entries, err := otter.New(&otter.Options[store.Key, entry]{
+		MaximumWeight:    size,
 		Weigher:          weigh,
-		ExpiryCalculator: otter.ExpiryWriting[store.Key, entry](o.Keep),
+		ExpiryCalculator: otter.ExpiryWriting[store.Key, entry](keep),
 		Executor:         func(upkeep func()) { upkeep() }, // a goroutine for it would cost more than it does
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making row cache: %w", err)
 	}
-	return c, nil
+	return entries, nil
 }
 
 // overhead is about what an entry takes besides its cells' data.
@@ -175,13 +186,35 @@ func (c *Cache) load(ctx context.Context, key store.Key) (row store.Row, err err
 		return row, err
 	}
 	c.failures.Store(0)
-	c.rows.Compute(key, func(old entry, found bool) (entry, otter.ComputeOp) {
-		if writes.Load() != before || found && old.at.After(at) {
+	remember(c.rows, key, entry{row, at}, writes, before)
+	return row, nil
+}
+
+// remember keeps what was read while writes was before, unless there has been a write since.
+func remember(in *otter.Cache[store.Key, entry], key store.Key, read entry, writes *atomic.Uint64, before uint64) {
+	in.Compute(key, func(old entry, found bool) (entry, otter.ComputeOp) {
+		if writes.Load() != before || found && old.at.After(read.at) {
 			return old, otter.CancelOp
 		}
-		return entry{row, at}, otter.WriteOp
+		return read, otter.WriteOp
 	})
-	return row, nil
+}
+
+// Outline is store.Outline of the store, or what is known of it here: whoever writes a row asks for it first.
+func (c *Cache) Outline(ctx context.Context, key store.Key) (store.Row, error) {
+	if !key.Listener() {
+		return store.Outline(ctx, c.store, key)
+	}
+	writes, at := c.slot(key), c.options.Now()
+	if kept, known := c.outlines.GetIfPresent(key); known && at.Sub(kept.at) <= c.options.Age {
+		return kept.row, nil
+	}
+	before := writes.Load()
+	row, err := store.Outline(ctx, c.store, key)
+	if err == nil {
+		remember(c.outlines, key, entry{row, at}, writes, before)
+	}
+	return row, err
 }
 
 // Write is store.Store's. The next Read has it: in the row that is kept, or from the store when the write failed or
@@ -192,12 +225,20 @@ func (c *Cache) Write(ctx context.Context, key store.Key, cells ...store.Cell) e
 	err := c.store.Write(ctx, key, cells...)
 	writes.Add(1)
 	c.flights.Forget(string(key))
-	c.rows.ComputeIfPresent(key, func(old entry) (entry, otter.ComputeOp) {
-		if err != nil || writes.Load() != alone {
-			return old, otter.InvalidateOp
-		}
-		return entry{merge(old.row, cells), old.at}, otter.WriteOp
-	})
+	update := func(in *otter.Cache[store.Key, entry], cells []store.Cell) {
+		in.ComputeIfPresent(key, func(old entry) (entry, otter.ComputeOp) {
+			if err != nil || writes.Load() != alone {
+				return old, otter.InvalidateOp
+			}
+			return entry{merge(old.row, cells), old.at}, otter.WriteOp
+		})
+	}
+	update(c.rows, cells)
+	bare := slices.Clone(cells)
+	for i := range bare {
+		bare[i].Data = nil
+	}
+	update(c.outlines, bare)
 	return err
 }
 
@@ -232,6 +273,7 @@ func (c *Cache) forget(key store.Key) {
 	c.slot(key).Add(1)
 	c.flights.Forget(string(key))
 	c.rows.Invalidate(key)
+	c.outlines.Invalidate(key)
 }
 
 func (c *Cache) slot(key store.Key) *atomic.Uint64 {
@@ -239,4 +281,7 @@ func (c *Cache) slot(key store.Key) *atomic.Uint64 {
 }
 
 // Close ends the cache's own upkeep; the store stays open. The cache may still be used.
-func (c *Cache) Close() { c.rows.StopAllGoroutines() }
+func (c *Cache) Close() {
+	c.rows.StopAllGoroutines()
+	c.outlines.StopAllGoroutines()
+}

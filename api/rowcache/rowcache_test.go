@@ -146,6 +146,59 @@ func TestOwnWrites(t *testing.T) {
 	}
 }
 
+// TestOutline holds that the outline of a row is that of the row, that it is read once, and that neither a row in memory
+// nor an outline needs the other.
+func TestOutline(t *testing.T) {
+	now := time.Unix(1000, 0)
+	at := func(shelf string, ms int64, data string) store.Cell {
+		return store.Cell{Shelf: shelf, AsOf: time.UnixMilli(ms), Data: []byte(data)}
+	}
+	s := &rows{row: store.Row{Cells: []store.Cell{at("b", 5, "b5")}, DeletedAt: time.UnixMilli(3)}}
+	c, key := newCache(t, s, rowcache.Options{Age: time.Minute, Now: func() time.Time { return now }})
+	for _, step := range []struct {
+		name  string
+		do    func() error
+		cells []store.Cell
+		reads int
+	}{
+		{"first", func() error { return nil }, []store.Cell{at("b", 5, "")}, 1},
+		{"again", func() error { return nil }, []store.Cell{at("b", 5, "")}, 1},
+		{"after a write", func() error { return c.Write(t.Context(), key, at("b", 4, "late"), at("c", 3, "erased"), at("d", 6, "d6")) },
+			[]store.Cell{at("b", 5, ""), at("d", 6, "")}, 1},
+		{"after a write that failed", func() error {
+			s.set(func(s *rows) { s.err = errors.New("timeout") })
+			if err := c.Write(t.Context(), key, at("e", 7, "e7")); err == nil {
+				t.Error("the store's error is lost")
+			}
+			s.set(func(s *rows) { s.err = nil })
+			return nil
+		}, []store.Cell{at("e", 7, "")}, 2},
+		{"of another's write", func() error {
+			s.set(func(s *rows) { s.row = store.Row{Cells: []store.Cell{at("f", 8, "f8")}} })
+			return nil
+		}, []store.Cell{at("e", 7, "")}, 2},
+		{"beyond its age", func() error { now = now.Add(time.Minute + 1); return nil }, []store.Cell{at("f", 8, "")}, 3},
+		{"after a delete", func() error { return c.Delete(t.Context(), key, time.Unix(1, 0)) }, nil, 4},
+	} {
+		if err := step.do(); err != nil {
+			t.Fatal(err)
+		}
+		got, err := c.Outline(t.Context(), key)
+		equal := cmp.Comparer(func(a, b store.Cell) bool { return a.Shelf == b.Shelf && a.AsOf.Equal(b.AsOf) })
+		if diff := cmp.Diff(step.cells, got.Cells, equal); diff != "" || err != nil || s.reads != step.reads {
+			t.Errorf("%s: %v, in %d reads, want %d (-want +got):\n%s", step.name, err, s.reads, step.reads, diff)
+		}
+		for _, cell := range got.Cells {
+			if cell.Data != nil {
+				t.Errorf("%s: data in an outline", step.name)
+			}
+		}
+	}
+	if _, ok := c.Peek(key); ok {
+		t.Error("an outline brought a row")
+	}
+}
+
 // TestFailedWrite holds that after a write of which nobody knows what became, the store is asked.
 func TestFailedWrite(t *testing.T) {
 	s := &rows{row: store.Row{Cells: []store.Cell{cell("old")}}}

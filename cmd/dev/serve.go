@@ -102,7 +102,7 @@ func (p *process) startStore(context.Context) error {
 	observed := store.Observe(rows, p.reg)
 	p.parts.Close("row store", observed.Close)
 	// Nobody else writes to this store, so a row hardly gets old: only by a write that takes place after its deadline.
-	if p.rows, err = rowcache.New(observed, rowcache.Options{Age: 5 * time.Minute, Bytes: 96 << 20}); err != nil {
+	if p.rows, err = rowcache.New(observed, rowcache.Options{Age: 5 * time.Minute, Bytes: 64 << 20}); err != nil {
 		return err
 	}
 	p.parts.Close("row cache", func() error { p.rows.Close(); return nil })

@@ -161,7 +161,7 @@ func actionOf(c *shelf.Card) shelfpb.Action {
 func (r *Runner) read(ctx context.Context, key store.Key) (store.Row, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.StoreTimeout)
 	defer cancel()
-	row, err := r.cfg.Store.Read(ctx, key, 1)
+	row, err := store.Outline(ctx, r.cfg.Store, key)
 	if err != nil {
 		return store.Row{}, fmt.Errorf("reading row: %w", err)
 	}

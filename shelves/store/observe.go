@@ -87,6 +87,14 @@ func (o *observed) Read(ctx context.Context, key Key, versions int) (Row, error)
 	return row, err
 }
 
+// Outline counts as a read.
+func (o *observed) Outline(ctx context.Context, key Key) (Row, error) {
+	start := time.Now()
+	row, err := Outline(ctx, o.Store, key)
+	o.count("read", start, err)
+	return row, err
+}
+
 // View times the store and not see.
 func (o *observed) View(ctx context.Context, key Key, versions int, see func(Row)) error {
 	start, seen := time.Now(), false

@@ -91,6 +91,27 @@ type Viewer interface {
 	View(ctx context.Context, key Key, versions int, see func(Row)) error
 }
 
+// Outliner is a Reader that can leave out what cells hold.
+type Outliner interface {
+	// Outline is Read of one version whose cells have no Data: who only wants to know which generations there are saves
+	// the greater part of a read.
+	Outline(ctx context.Context, key Key) (Row, error)
+}
+
+// Outline is r's own Outline where it has one, else that of a View.
+func Outline(ctx context.Context, r Reader, key Key) (outline Row, err error) {
+	if o, ok := r.(Outliner); ok {
+		return o.Outline(ctx, key)
+	}
+	err = View(ctx, r, key, 1, func(row Row) {
+		outline.DeletedAt = row.DeletedAt
+		for _, c := range row.Cells {
+			outline.Cells = append(outline.Cells, Cell{Shelf: strings.Clone(c.Shelf), AsOf: c.AsOf})
+		}
+	})
+	return outline, err
+}
+
 // View is r's own View where it has one, else a Read.
 func View(ctx context.Context, r Reader, key Key, versions int, see func(Row)) error {
 	if v, ok := r.(Viewer); ok {

@@ -165,12 +165,21 @@ func (s *Store) takeBack(ctx context.Context, key store.Key, cells []store.Cell)
 
 // Read is one ReadRow for the newest cells of every column.
 func (s *Store) Read(ctx context.Context, key store.Key, versions int) (store.Row, error) {
+	return s.readRow(ctx, key, versions, bigtable.LatestNFilter(versions))
+}
+
+// Outline is a Read for which Bigtable sends no values.
+func (s *Store) Outline(ctx context.Context, key store.Key) (store.Row, error) {
+	return s.readRow(ctx, key, 1, bigtable.ChainFilters(bigtable.LatestNFilter(1), bigtable.StripValueFilter()))
+}
+
+func (s *Store) readRow(ctx context.Context, key store.Key, versions int, filter bigtable.Filter) (store.Row, error) {
 	if err := store.CheckRead(key, versions); err != nil {
 		return store.Row{}, fmt.Errorf("reading row: %w", err)
 	}
 	var found bigtable.Row
 	err := s.call(ctx, s.read, func(ctx context.Context) (err error) {
-		found, err = s.table.ReadRow(ctx, string(key), bigtable.RowFilter(bigtable.LatestNFilter(versions)))
+		found, err = s.table.ReadRow(ctx, string(key), bigtable.RowFilter(filter))
 		return err
 	})
 	if err != nil {

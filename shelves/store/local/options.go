@@ -21,8 +21,9 @@ func options(fs vfs.FS, cfg Config) *pebble.Options {
 		Logger:                      engineLog{cfg.Log},
 		MemTableSize:                cfg.BufferBytes,
 		MemTableStopWritesThreshold: 4,
-		// Every table in level 0 is one more place where an operand of a row may be.
-		L0CompactionThreshold: 2,
+		// Every table in level 0 is one more place where an operand of a row may be. Each time they are joined with what
+		// is below, all of that is written again.
+		L0CompactionThreshold: 4,
 		MaxOpenFiles:          256,
 		// By itself Pebble ends the process over a damaged block. Here the rows in it are errors, which the ladder of
 		// Home can live with, and the others go on. The event's own text has keys in it, and so listeners' ids.

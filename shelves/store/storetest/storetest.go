@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -120,6 +121,16 @@ func (h *handle) read(key store.Key, versions int) store.Row {
 	})
 	if err != nil || seen != 1 {
 		h.t.Fatalf("viewing %s: %v, seen %d times", key, err, seen)
+	}
+	if versions == 1 {
+		outline, err := store.Outline(ctx, h.s, key)
+		want := store.Row{DeletedAt: row.DeletedAt, Cells: slices.Clone(row.Cells)}
+		for i := range want.Cells {
+			want.Cells[i].Data = nil
+		}
+		if diff := cmp.Diff(want, outline, equal); len(want.Cells)+len(outline.Cells) > 0 && diff != "" || err != nil {
+			h.t.Fatalf("outlining %s: %v (-read +outlined):\n%s", key, err, diff)
+		}
 	}
 	return row
 }
