@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 )
 
@@ -35,6 +36,10 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	}
 	log := slog.New(slog.NewTextHandler(errOut, &slog.HandlerOptions{Level: level}))
 	slog.SetDefault(log) // for libraries that log by themselves
+	if os.Getenv("GOGC") == "" {
+		// What is kept is small, and a refresh allocates much: with 100 the collector takes a tenth of the time.
+		debug.SetGCPercent(200)
+	}
 	if err := serve(ctx, cfg, out, log); err != nil {
 		fmt.Fprintf(errOut, "dev: %v\n", err)
 		return 1

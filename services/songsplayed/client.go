@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -87,7 +88,8 @@ func invalidEvent(err error, first int) error {
 	return err
 }
 
-// For is what the listener did up to and including asOf, to the millisecond. Nothing is remembered between calls.
+// For is what the listener did up to and including asOf, to the millisecond. Nothing is remembered between calls, but
+// that TopTracks has what TopArtists asked for of the same time: the service counts tracks to count artists.
 // Lists have at most MaxList entries and counts MaxCount, however many are asked for, and read at most the newest
 // MaxScan rows.
 func (c *Client) For(user string, asOf time.Time) shelf.SongsPlayed {
@@ -101,6 +103,9 @@ type listener struct {
 	user    string
 	asOf    time.Time
 	end     *timestamppb.Timestamp
+
+	mu      sync.Mutex
+	counted map[time.Duration]*songsplayedpb.CountPlaysResponse // by TopArtists' since
 }
 
 func (l *listener) Recent(ctx context.Context, n int) ([]shelf.Play, error) {
@@ -146,20 +151,40 @@ func (l *listener) Follows(ctx context.Context, n int) ([]shelf.Follow, error) {
 	return list, nil
 }
 
+// withArtists is how many tracks TopArtists asks for at least.
+const withArtists = 100
+
 func (l *listener) TopTracks(ctx context.Context, since time.Duration, n int) ([]shelf.Count, error) {
+	if n <= withArtists {
+		l.mu.Lock()
+		counted := l.counted[since]
+		l.mu.Unlock()
+		if counted != nil {
+			return fromCounts(counted.GetTracks(), n), nil
+		}
+	}
 	resp, err := l.count(ctx, since, n, true)
 	if err != nil {
 		return nil, fmt.Errorf("counting plays by track: %w", err)
 	}
-	return fromCounts(resp.GetTracks()), nil
+	return fromCounts(resp.GetTracks(), n), nil
 }
 
 func (l *listener) TopArtists(ctx context.Context, since time.Duration, n int) ([]shelf.Count, error) {
-	resp, err := l.count(ctx, since, n, false)
+	if n <= 0 {
+		return nil, nil
+	}
+	resp, err := l.count(ctx, since, max(n, withArtists), false)
 	if err != nil {
 		return nil, fmt.Errorf("counting plays by artist: %w", err)
 	}
-	return fromCounts(resp.GetArtists()), nil
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.counted == nil {
+		l.counted = map[time.Duration]*songsplayedpb.CountPlaysResponse{}
+	}
+	l.counted[since] = resp
+	return fromCounts(resp.GetArtists(), n), nil
 }
 
 func (l *listener) count(ctx context.Context, since time.Duration, n int, tracksOnly bool) (*songsplayedpb.CountPlaysResponse, error) {
@@ -187,9 +212,10 @@ func fromPlays(list []*songsplayedpb.Play) []shelf.Play {
 	return played
 }
 
-func fromCounts(list []*songsplayedpb.Count) []shelf.Count {
-	counts := make([]shelf.Count, len(list))
-	for i, c := range list {
+func fromCounts(list []*songsplayedpb.Count, n int) []shelf.Count {
+	counts := make([]shelf.Count, max(0, min(len(list), n)))
+	for i := range counts {
+		c := list[i]
 		counts[i] = shelf.Count{ID: c.GetId(), Plays: c.GetPlays(), First: millis(c.GetFirstMs()), Last: millis(c.GetLastMs())}
 	}
 	return counts

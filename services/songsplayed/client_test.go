@@ -196,6 +196,8 @@ func compareWithModel(t *rapid.T, client *songsplayed.Client, all model, user st
 	same(t, "TopTracks", all.top(start, asOf, n, func(track string) string { return track }), tracks, err)
 	artists, err := listener.TopArtists(ctx, since, n)
 	same(t, "TopArtists", all.top(start, asOf, n, artistOf), artists, err)
+	tracks, err = listener.TopTracks(ctx, since, n)
+	same(t, "TopTracks after TopArtists", all.top(start, asOf, n, func(track string) string { return track }), tracks, err)
 }
 
 func same[T any](t *rapid.T, what string, want, got []T, err error) {

@@ -39,7 +39,7 @@ func (s *Server) Erase(ctx context.Context, req *songsplayedpb.EraseRequest) (*s
 	resp := &songsplayedpb.EraseResponse{At: timestamppb.New(millis(at))}
 	// Counted before there is a mark: with one, a late action that is recorded meanwhile removes all up to it.
 	for _, f := range actions {
-		if err := s.tally(ctx, req.GetUser(), f, at, &resp.Deleted); err != nil {
+		if err := s.countUpTo(ctx, req.GetUser(), f, at, &resp.Deleted); err != nil {
 			return nil, tableError("counting actions", err)
 		}
 	}
@@ -55,7 +55,7 @@ func (s *Server) Erase(ctx context.Context, req *songsplayedpb.EraseRequest) (*s
 		return nil, tableError("erasing actions", err)
 	}
 	for _, f := range actions {
-		if err := s.tally(ctx, req.GetUser(), f, at, &resp.Left); err != nil {
+		if err := s.countUpTo(ctx, req.GetUser(), f, at, &resp.Left); err != nil {
 			return nil, tableError("looking again", err)
 		}
 	}
@@ -97,8 +97,8 @@ func (s *Server) remove(ctx context.Context, user string, at int64) error {
 	return nil
 }
 
-// tally adds the number of the listener's rows of one family up to and including at to n.
-func (s *Server) tally(ctx context.Context, user string, f family, at int64, n *int64) error {
+// countUpTo adds the number of the listener's rows of one family up to and including at to n.
+func (s *Server) countUpTo(ctx context.Context, user string, f family, at int64, n *int64) error {
 	from, to, _ := bounds(user, f, 0, at+1)
 	return s.table.Scan(ctx, from, to, MaxScan, func([]byte) bool { *n++; return true })
 }

@@ -99,49 +99,44 @@ func (s *Server) CountPlays(ctx context.Context, req *songsplayedpb.CountPlaysRe
 	if err != nil {
 		return nil, err
 	}
-	tracks := tally{}
+	tracks := s.tally()
+	defer s.giveBack(tracks)
 	truncated, err := s.scan(ctx, in, MaxScan+1, func(track []byte, ms int64) bool {
-		c, ok := tracks[string(track)]
-		if !ok {
-			c = &count{id: string(track), first: ms, last: ms}
-			tracks[c.id] = c
-		}
-		c.add(1, ms, ms)
+		tracks.of(track).add(1, ms, ms)
 		return true
 	})
 	if err != nil {
 		return nil, tableError("reading plays", err)
 	}
-	resp := &songsplayedpb.CountPlaysResponse{Tracks: tracks.top(n), Truncated: truncated}
+	resp := &songsplayedpb.CountPlaysResponse{Truncated: truncated}
 	if s.artists != nil && !req.GetTracksOnly() {
 		artists, err := s.byArtist(ctx, tracks)
 		if err != nil {
 			return nil, err
 		}
 		resp.Artists = artists.top(n)
+		s.giveBack(artists)
 	}
+	resp.Tracks = tracks.top(n)
 	return resp, nil
 }
 
 // byArtist adds up the tracks of each artist; tracks that the catalogue doesn't know are passed over.
-func (s *Server) byArtist(ctx context.Context, tracks tally) (tally, error) {
-	ids := make([]string, 0, len(tracks))
-	for id := range tracks {
-		ids = append(ids, id)
+func (s *Server) byArtist(ctx context.Context, tracks *tally) (*tally, error) {
+	ids := make([]string, len(tracks.counts))
+	for i := range tracks.counts {
+		ids[i] = tracks.counts[i].id
 	}
 	artistOf, err := s.artists.of(ctx, ids)
 	if err != nil {
 		return nil, err
 	}
-	artists := tally{}
-	for track, artist := range artistOf {
-		t := tracks[track]
-		c, ok := artists[artist]
-		if !ok {
-			c = &count{id: artist, first: t.first, last: t.last}
-			artists[artist] = c
+	artists := s.tally()
+	for i := range tracks.counts {
+		t := &tracks.counts[i]
+		if artist, known := artistOf[t.id]; known {
+			artists.of([]byte(artist)).add(t.plays, t.first, t.last)
 		}
-		c.add(t.plays, t.first, t.last)
 	}
 	return artists, nil
 }
@@ -153,27 +148,60 @@ type count struct {
 }
 
 func (c *count) add(plays, first, last int64) {
+	if c.plays == 0 {
+		c.first, c.last = first, last
+	}
 	c.plays += plays
 	c.first = min(c.first, first)
 	c.last = max(c.last, last)
 }
 
 // tally is counts by id.
-type tally map[string]*count
+type tally struct {
+	index  map[string]int // of counts, until they are sorted
+	counts []count
+}
 
-// top is the n with the most plays; of equals, what was played last, and then the smaller id.
-func (t tally) top(n int) []*songsplayedpb.Count {
-	all := make([]*count, 0, len(t))
-	for _, c := range t {
-		all = append(all, c)
+// maxTally is the largest tally that is used again, in ids: an index takes as long to clear as it was ever large.
+const maxTally = 4096
+
+// tally is an empty one, which giveBack takes when nothing points into it any more.
+func (s *Server) tally() *tally {
+	if t, ok := s.tallies.Get().(*tally); ok {
+		return t
 	}
-	slices.SortFunc(all, func(a, b *count) int {
+	return &tally{index: map[string]int{}}
+}
+
+func (s *Server) giveBack(t *tally) {
+	if len(t.counts) <= maxTally {
+		clear(t.index)
+		clear(t.counts)
+		t.counts = t.counts[:0]
+		s.tallies.Put(t)
+	}
+}
+
+// of is the count of an id, valid until the next one is asked for.
+func (t *tally) of(id []byte) *count {
+	i, known := t.index[string(id)]
+	if !known {
+		i = len(t.counts)
+		t.counts = append(t.counts, count{id: string(id)})
+		t.index[t.counts[i].id] = i
+	}
+	return &t.counts[i]
+}
+
+// top is the n with the most plays; of equals, what was played last, and then the smaller id. It ends the counting.
+func (t *tally) top(n int) []*songsplayedpb.Count {
+	slices.SortFunc(t.counts, func(a, b count) int {
 		return cmp.Or(cmp.Compare(b.plays, a.plays), cmp.Compare(b.last, a.last), cmp.Compare(a.id, b.id))
 	})
-	best := make([]*songsplayedpb.Count, min(n, len(all)))
+	best := make([]*songsplayedpb.Count, min(n, len(t.counts)))
 	counts := make([]songsplayedpb.Count, len(best))
 	for i := range best {
-		c, to := all[i], &counts[i]
+		c, to := &t.counts[i], &counts[i]
 		to.Id, to.Plays, to.FirstMs, to.LastMs = c.id, c.plays, c.first, c.last
 		best[i] = to
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -58,6 +59,7 @@ type Server struct {
 	alone    bool
 	metrics  *metrics
 	now      func() time.Time
+	tallies  sync.Pool
 }
 
 // NewServer fails without a table, or when its metrics are registered already.

@@ -111,9 +111,17 @@ func (p plays) Recent(ctx context.Context, n int) ([]shelf.Play, error) {
 		func(ctx context.Context) ([]shelf.Play, error) { return p.c.Recent(ctx, n) })
 }
 
+// fewTracks is how many tracks are asked for by whoever wants some: the fewer of one time are the first of the more.
+const fewTracks = 100
+
 func (p plays) TopTracks(ctx context.Context, since time.Duration, n int) ([]shelf.Count, error) {
-	return remember(ctx, p.m, key{method: "top tracks", asOf: p.asOf, since: since, n: n}, slices.Clone,
-		func(ctx context.Context) ([]shelf.Count, error) { return p.c.TopTracks(ctx, since, n) })
+	if n <= 0 {
+		return nil, nil
+	}
+	first := func(counts []shelf.Count) []shelf.Count { return slices.Clone(counts[:min(n, len(counts))]) }
+	most := max(n, fewTracks)
+	return remember(ctx, p.m, key{method: "top tracks", asOf: p.asOf, since: since, n: most}, first,
+		func(ctx context.Context) ([]shelf.Count, error) { return p.c.TopTracks(ctx, since, most) })
 }
 
 func (p plays) TopArtists(ctx context.Context, since time.Duration, n int) ([]shelf.Count, error) {
