@@ -26,10 +26,11 @@ type follower struct {
 	err     error       // what was wrong with it
 }
 
-// Options says where a server of a file tells what happens to it.
+// Options says where a server of a file tells what happens to it, and how much it takes on.
 type Options struct {
 	Logger     *slog.Logger          // nil: nothing is logged
 	Registerer prometheus.Registerer // takes the metrics; nil: they are not registered
+	MaxWaiting int                   // calls that wait for a turn to search; more get rpc.ErrBusy. 0: DefaultMaxWaiting
 }
 
 // OpenServer makes the service of the model in a file; see LoadModel. It fails if the file can't be served, and when
@@ -38,6 +39,9 @@ func OpenServer(path string, o Options) (*Server, error) {
 	s := NewServer(nil)
 	if o.Logger != nil {
 		s.log = o.Logger
+	}
+	if o.MaxWaiting > 0 {
+		s.limit(o.MaxWaiting)
 	}
 	s.file = &follower{path: path, refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "homefeed_word2vec_models_refused_total",
