@@ -39,7 +39,7 @@ func TestRunWritesAModel(t *testing.T) {
 	cfg.Dim, cfg.Sample = 8, 0
 	var out bytes.Buffer
 	var ticks time.Duration
-	clock := func() time.Time { ticks += 300 * time.Millisecond; return time.Unix(0, 0).Add(ticks) }
+	clock := func() time.Time { ticks += 100 * time.Millisecond; return time.Unix(0, 0).Add(ticks) }
 	if err := run(t.Context(), cfg, &out, clock); err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestRunWritesAModel(t *testing.T) {
 			t.Errorf("%q is not in\n%s", want, out.String())
 		}
 	}
-	// The clock moves 0.3 s a look, so at least four epochs lie between two lines.
+	// The clock moves 0.1 s a look, and there are two an epoch, so at least five epochs lie between two lines.
 	if lines := strings.Count(out.String(), "left\n"); lines < 3 || lines > 9 {
 		t.Errorf("%d lines of progress in\n%s", lines, out.String())
 	}

@@ -31,7 +31,7 @@ func trainerOf(t *testing.T, cfg Config, playlists ...[]string) *trainer {
 
 // worker is a thread of its own.
 func (t *trainer) worker() *worker {
-	w := &worker{trainer: t, nothing: int32(len(t.words.ids)), random: 5, rate: 1e-3}
+	w := &worker{trainer: t, nothing: int32(len(t.words.ids)), share: t.shares[0], random: 5, rate: 1e-3}
 	w.step.In, w.step.Out = t.in, t.out
 	return w
 }

@@ -28,7 +28,8 @@ type Config struct {
 	Exact bool
 	// Threads learn at once; 0 means 1. More than one write to the same vectors without locks (Recht et al.,
 	// "Hogwild!", 2011): what they lose to each other is small, because two seldom have the same tracks in hand, but
-	// no two runs are the same, and it is a data race on purpose. Tests with the race detector use one.
+	// no two runs are the same, and it is a data race on purpose. Tests with the race detector use one. With 8,000
+	// tracks or more, each draws its random ones for a while from a share of the tracks that is its own.
 	Threads int
 }
 
@@ -72,9 +73,9 @@ type Progress struct {
 	Words, Total  int64 // tracks gone through, of all in all epochs
 }
 
-// Train learns the vectors. It calls progress, if it isn't nil, every ten thousand tracks or so, never twice at a
-// time. It stops with the context's error soon after that is done. The vectors of one track point where those of others in
-// the same company do; they come out with length 1, the most frequent track first.
+// Train learns the vectors. It calls progress, if it isn't nil, every few thousand tracks, never twice at a time. It
+// stops with the context's error soon after that is done. The vectors of one track point where those of others in the
+// same company do; they come out with length 1, the most frequent track first.
 func Train(ctx context.Context, c *Corpus, cfg Config, progress func(Progress)) (*vectors.Vectors, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("training: %w", err)

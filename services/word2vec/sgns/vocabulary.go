@@ -84,3 +84,12 @@ func (v *vocabulary) keep(sample float64) []uint32 {
 	}
 	return keep
 }
+
+// weights is how often each track is drawn at random, by count to the power of exponent.
+func (v *vocabulary) weights(exponent float64) []float64 {
+	weights := make([]float64, len(v.counts))
+	for i, n := range v.counts {
+		weights[i] = math.Pow(float64(n), exponent)
+	}
+	return weights
+}
