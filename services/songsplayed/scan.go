@@ -3,10 +3,10 @@ package songsplayed
 import (
 	"cmp"
 	"context"
-	"slices"
 
 	"homefeed/services/rpc"
 	"homefeed/services/songsplayed/songsplayedpb"
+	"homefeed/services/songsplayed/tally"
 )
 
 // scan visits the actions of a span, newest first, and of equal times the smaller object first. It reads at most
@@ -99,10 +99,10 @@ func (s *Server) CountPlays(ctx context.Context, req *songsplayedpb.CountPlaysRe
 	if err != nil {
 		return nil, err
 	}
-	tracks := s.tally()
-	defer s.giveBack(tracks)
+	tracks := s.tallies.Get()
+	defer s.tallies.Put(tracks)
 	truncated, err := s.scan(ctx, in, MaxScan+1, func(track []byte, ms int64) bool {
-		tracks.of(track).add(1, ms, ms)
+		tracks.Of(track).Add(1, ms, ms)
 		return true
 	})
 	if err != nil {
@@ -110,100 +110,41 @@ func (s *Server) CountPlays(ctx context.Context, req *songsplayedpb.CountPlaysRe
 	}
 	resp := &songsplayedpb.CountPlaysResponse{Truncated: truncated}
 	if s.artists != nil && !req.GetTracksOnly() {
-		artists, err := s.byArtist(ctx, tracks)
-		if err != nil {
+		if resp.Artists, err = s.byArtist(ctx, tracks.Counts(), n); err != nil {
 			return nil, err
 		}
-		resp.Artists = artists.top(n)
-		s.giveBack(artists)
 	}
-	resp.Tracks = tracks.top(n)
+	resp.Tracks = toCounts(tracks.Top(n))
 	return resp, nil
 }
 
-// byArtist adds up the tracks of each artist; tracks that the catalogue doesn't know are passed over.
-func (s *Server) byArtist(ctx context.Context, tracks *tally) (*tally, error) {
-	ids := make([]string, len(tracks.counts))
-	for i := range tracks.counts {
-		ids[i] = tracks.counts[i].id
+// byArtist is the n artists with the most plays of the tracks; tracks that the catalogue doesn't know are passed over.
+func (s *Server) byArtist(ctx context.Context, tracks []tally.Count, n int) ([]*songsplayedpb.Count, error) {
+	ids := make([]string, len(tracks))
+	for i := range tracks {
+		ids[i] = tracks[i].ID
 	}
 	artistOf, err := s.artists.of(ctx, ids)
 	if err != nil {
 		return nil, err
 	}
-	artists := s.tally()
-	for i := range tracks.counts {
-		t := &tracks.counts[i]
-		if artist, known := artistOf[t.id]; known {
-			artists.of([]byte(artist)).add(t.plays, t.first, t.last)
+	artists := s.tallies.Get()
+	defer s.tallies.Put(artists)
+	for i := range tracks {
+		t := &tracks[i]
+		if artist, known := artistOf[t.ID]; known {
+			artists.Of([]byte(artist)).Add(t.Plays, t.First, t.Last)
 		}
 	}
-	return artists, nil
+	return toCounts(artists.Top(n)), nil
 }
 
-// count is the plays of a track or an artist; times in milliseconds.
-type count struct {
-	id                 string
-	plays, first, last int64
-}
-
-func (c *count) add(plays, first, last int64) {
-	if c.plays == 0 {
-		c.first, c.last = first, last
+func toCounts(counts []tally.Count) []*songsplayedpb.Count {
+	list, all := make([]*songsplayedpb.Count, len(counts)), make([]songsplayedpb.Count, len(counts))
+	for i := range counts {
+		c, to := &counts[i], &all[i]
+		to.Id, to.Plays, to.FirstMs, to.LastMs = c.ID, c.Plays, c.First, c.Last
+		list[i] = to
 	}
-	c.plays += plays
-	c.first = min(c.first, first)
-	c.last = max(c.last, last)
-}
-
-// tally is counts by id.
-type tally struct {
-	index  map[string]int // of counts, until they are sorted
-	counts []count
-}
-
-// maxTally is the largest tally that is used again, in ids: an index takes as long to clear as it was ever large.
-const maxTally = 4096
-
-// tally is an empty one, which giveBack takes when nothing points into it any more.
-func (s *Server) tally() *tally {
-	if t, ok := s.tallies.Get().(*tally); ok {
-		return t
-	}
-	return &tally{index: map[string]int{}}
-}
-
-func (s *Server) giveBack(t *tally) {
-	if len(t.counts) <= maxTally {
-		clear(t.index)
-		clear(t.counts)
-		t.counts = t.counts[:0]
-		s.tallies.Put(t)
-	}
-}
-
-// of is the count of an id, valid until the next one is asked for.
-func (t *tally) of(id []byte) *count {
-	i, known := t.index[string(id)]
-	if !known {
-		i = len(t.counts)
-		t.counts = append(t.counts, count{id: string(id)})
-		t.index[t.counts[i].id] = i
-	}
-	return &t.counts[i]
-}
-
-// top is the n with the most plays; of equals, what was played last, and then the smaller id. It ends the counting.
-func (t *tally) top(n int) []*songsplayedpb.Count {
-	slices.SortFunc(t.counts, func(a, b count) int {
-		return cmp.Or(cmp.Compare(b.plays, a.plays), cmp.Compare(b.last, a.last), cmp.Compare(a.id, b.id))
-	})
-	best := make([]*songsplayedpb.Count, min(n, len(t.counts)))
-	counts := make([]songsplayedpb.Count, len(best))
-	for i := range best {
-		c, to := &t.counts[i], &counts[i]
-		to.Id, to.Plays, to.FirstMs, to.LastMs = c.id, c.plays, c.first, c.last
-		best[i] = to
-	}
-	return best
+	return list
 }

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,6 +17,7 @@ import (
 	"homefeed/services/rpc"
 	"homefeed/services/songsplayed/erasures"
 	"homefeed/services/songsplayed/songsplayedpb"
+	"homefeed/services/songsplayed/tally"
 )
 
 // The limits that songsplayed.proto promises.
@@ -59,7 +59,7 @@ type Server struct {
 	alone    bool
 	metrics  *metrics
 	now      func() time.Time
-	tallies  sync.Pool
+	tallies  tally.Pool
 }
 
 // NewServer fails without a table, or when its metrics are registered already.

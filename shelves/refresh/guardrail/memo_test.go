@@ -49,6 +49,13 @@ func (c *counting) Nearest(ctx context.Context, seeds []shelf.Seed, k int, exclu
 	return c.Word2Vec.Nearest(ctx, seeds, k, exclude)
 }
 
+func (c *counting) TopTracks(ctx context.Context, since time.Duration, n int) ([]shelf.Count, error) {
+	if err := c.call(ctx); err != nil {
+		return nil, err
+	}
+	return c.SongsPlayed.TopTracks(ctx, since, n)
+}
+
 func newCounting() *counting {
 	w := &shelftest.World{
 		Plays:   shelftest.Played("mozart.k525", "haydn.h104"),
@@ -83,6 +90,27 @@ func TestMemoAsksOnce(t *testing.T) {
 		}
 		if ps, err := p.Recent(t.Context(), 2); err != nil || ps[0].Track != "haydn.h104" {
 			t.Errorf("later: got %v, %v", ps, err)
+		}
+	})
+}
+
+// TestMemoSharesTheTop holds that shelves which want some of the same top cost one call, and each gets what it wants.
+func TestMemoSharesTheTop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCounting()
+		p := guardrail.NewMemo(t.Context()).SongsPlayed(c, shelftest.Noon)
+		for n, want := range map[int]int{0: 0, 1: 1, 2: 2, 100: 2} {
+			if counts, err := p.TopTracks(t.Context(), time.Hour, n); err != nil || len(counts) != want {
+				t.Errorf("%d: got %v, %v; want %d", n, counts, err, want)
+			}
+		}
+		if got := c.calls.Load(); got != 1 {
+			t.Errorf("%d calls, want 1", got)
+		}
+		p.TopTracks(t.Context(), 2*time.Hour, 1) // of another time
+		p.TopTracks(t.Context(), time.Hour, 101) // and more than is shared
+		if got := c.calls.Load(); got != 3 {
+			t.Errorf("%d calls, want 3", got)
 		}
 	})
 }
