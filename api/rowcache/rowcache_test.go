@@ -163,7 +163,9 @@ func TestOutline(t *testing.T) {
 	}{
 		{"first", func() error { return nil }, []store.Cell{at("b", 5, "")}, 1},
 		{"again", func() error { return nil }, []store.Cell{at("b", 5, "")}, 1},
-		{"after a write", func() error { return c.Write(t.Context(), key, at("b", 4, "late"), at("c", 3, "erased"), at("d", 6, "d6")) },
+		{"after a write", func() error {
+			return c.Write(t.Context(), key, at("b", 4, "late"), at("c", 3, "erased"), at("d", 6, "d6"))
+		},
 			[]store.Cell{at("b", 5, ""), at("d", 6, "")}, 1},
 		{"after a write that failed", func() error {
 			s.set(func(s *rows) { s.err = errors.New("timeout") })
