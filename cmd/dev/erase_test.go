@@ -37,7 +37,7 @@ func TestErase(t *testing.T) {
 		var events []event.Event
 		for n, track := range tracks {
 			at := first.Add(time.Duration(n) * time.Millisecond)
-			events = append(events, event.Event{ID: fmt.Sprint(track, at.UnixMilli()), Kind: event.Played, User: user, Object: track, Time: at})
+			events = append(events, event.Event{ID: fmt.Sprint("play-", at.UnixMilli()), Kind: event.Played, User: user, Object: track, Time: at})
 		}
 		if err := i.send(ctx, events); err != nil {
 			t.Fatal(err)
