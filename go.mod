@@ -19,6 +19,7 @@ require (
 	github.com/nats-io/nats.go v1.55.0
 	github.com/prometheus/client_golang v1.25.0
 	github.com/schollz/progressbar/v3 v3.19.1
+	github.com/zeebo/xxh3 v1.1.0
 	go.etcd.io/bbolt v1.5.0
 	golang.org/x/oauth2 v0.37.0
 	golang.org/x/sync v0.24.0
@@ -28,6 +29,8 @@ require (
 )
 
 require golang.org/x/time v0.16.0
+
+require github.com/klauspost/cpuid/v2 v2.4.0 // indirect
 
 require (
 	cel.dev/expr v0.25.3 // indirect

@@ -60,7 +60,8 @@ func uris(cards []*shelfpb.Card) string {
 // TestHide holds that what is hidden is gone from the very next Home, also when rows are cached, and stays away.
 func TestHide(t *testing.T) {
 	s, clock := &rows{}, now
-	cached, err := rowcache.New(s, rowcache.Options{Now: func() time.Time { return clock }})
+	tick := func() time.Time { return clock }
+	cached, err := rowcache.New(s, rowcache.Options{Now: tick})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +69,7 @@ func TestHide(t *testing.T) {
 	s.put(t, userKey(t, "ann"), "recently_played", now, nil, "a", "b", "c")
 	reg := prometheus.NewPedanticRegistry()
 	p := &publisher{}
-	a := newAPI(t, api.Config{Rows: cached, Bus: p, Registerer: reg})
+	a := newAPI(t, api.Config{Rows: cached, Bus: p, Registerer: reg, Now: tick})
 	cards := cardsOf(t, a)
 	about := func(kind string, c *shelfpb.Card, more string) string {
 		return fmt.Sprintf(`%q:{"uri":%q,"context":%q%s}`, kind, c.Uri, c.Context, more)

@@ -21,7 +21,7 @@ import (
 	"hash"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
+	"github.com/zeebo/xxh3"
 
 	"homefeed/shelves/shelfpb"
 )
@@ -54,7 +54,7 @@ func New(secret []byte) (*Tokens, error) {
 }
 
 const (
-	version    = 2
+	version    = 3
 	tagSize    = 10
 	cardSize   = 2 + tagSize // position and tag
 	maxTrigger = 64
@@ -121,7 +121,7 @@ func (s *Shelf) begin() {
 // Len is the length of each token.
 func (s *Shelf) Len() int { return len(s.encoded) + cardSize/3*4 }
 
-// Append appends the token of the card at a position below 65,536; uriHash is XXH64 of its URI, which whoever arranges
+// Append appends the token of the card at a position below 65,536; uriHash is XXH3 of its URI, which whoever arranges
 // cards has anyway.
 func (s *Shelf) Append(dst []byte, position int, uriHash uint64) []byte {
 	tag := s.tag(uint16(position), uriHash)
@@ -187,7 +187,7 @@ func (t *Tokens) Open(user, uri, token string) (Card, error) {
 	position := binary.BigEndian.Uint16(own)
 	s := Shelf{block: l.block, prefix: prefix}
 	s.begin()
-	if subtle.ConstantTimeCompare(s.tag(position, xxhash.Sum64String(uri)), own[2:]) != 1 {
+	if subtle.ConstantTimeCompare(s.tag(position, xxh3.HashString(uri)), own[2:]) != 1 {
 		return Card{}, ErrInvalid
 	}
 	return readPrefix(prefix, int(position))

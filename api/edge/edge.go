@@ -39,8 +39,8 @@ type Edge struct {
 	callers *callers
 	metrics *metrics
 	mux     *http.ServeMux
-	plain   map[string]http.Handler                                            // those of mux that are for GET and one path, which are found faster here
-	recall  func(*http.Request) (who identity.Identity, known bool, err error) // nil: the Verifier remembers nobody
+	plain   map[string]http.Handler                                                             // those of mux that are for GET and one path, which are found faster here
+	recall  func(r *http.Request, now time.Time) (who identity.Identity, known bool, err error) // nil: the Verifier remembers nobody
 }
 
 // New makes an Edge. It fails if its metrics' names are taken.
@@ -54,7 +54,7 @@ func New(c Config, routes []Route) (*Edge, error) {
 		return nil, err
 	}
 	if v, ok := c.Verifier.(interface {
-		Recall(*http.Request) (identity.Identity, bool, error)
+		Recall(*http.Request, time.Time) (identity.Identity, bool, error)
 	}); ok {
 		e.recall = v.Recall
 	}
@@ -68,7 +68,7 @@ func (e *Edge) Close() { e.callers.buckets.StopAllGoroutines() }
 // newMux answers unknown paths and wrong methods in the API's own form.
 func (e *Edge) newMux(routes []Route) *http.ServeMux {
 	mux := http.NewServeMux()
-	unknown := e.serve("unknown", func(http.ResponseWriter, *http.Request) error {
+	unknown := e.serve("unknown", func(http.ResponseWriter, *http.Request, time.Time) error {
 		return apierror.NotFound("ROUTE_UNKNOWN", "there is no such address")
 	})
 	mux.Handle("/", unknown)
@@ -101,14 +101,17 @@ func (e *Edge) newMux(routes []Route) *http.ServeMux {
 	return mux
 }
 
+// timedHandler answers a request that began at a time: a clock costs as much as all that is asked of it here.
+type timedHandler func(w http.ResponseWriter, r *http.Request, began time.Time) error
+
 // admitted is the route for those who may.
-func (e *Edge) admitted(rt Route) func(http.ResponseWriter, *http.Request) error {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		who, err := e.identify(r, rt.Full)
+func (e *Edge) admitted(rt Route) timedHandler {
+	return func(w http.ResponseWriter, r *http.Request, began time.Time) error {
+		who, err := e.identify(r, began, rt.Full)
 		if err != nil {
 			return err
 		}
-		if err := e.callers.admit(who, e.Now()); err != nil {
+		if err := e.callers.admit(who, began); err != nil {
 			return err
 		}
 		if err := rt.May(who); err != nil {
@@ -125,9 +128,9 @@ func (e *Edge) admitted(rt Route) func(http.ResponseWriter, *http.Request) error
 
 // identify is who the token says is calling. Checking a signature costs more than all else of a refusal: while there is no
 // place, that is not done for those who would be refused behind it. full may be nil.
-func (e *Edge) identify(r *http.Request, full func() error) (identity.Identity, error) {
+func (e *Edge) identify(r *http.Request, now time.Time, full func() error) (identity.Identity, error) {
 	if full != nil && e.recall != nil {
-		who, known, err := e.recall(r)
+		who, known, err := e.recall(r, now)
 		switch {
 		case err != nil:
 			return who, e.unverified(err)
@@ -145,8 +148,8 @@ func (e *Edge) identify(r *http.Request, full func() error) (identity.Identity, 
 	return who, nil
 }
 
-func notAllowed(allow []string) func(http.ResponseWriter, *http.Request) error {
-	return func(http.ResponseWriter, *http.Request) error {
+func notAllowed(allow []string) timedHandler {
+	return func(http.ResponseWriter, *http.Request, time.Time) error {
 		return &apierror.Error{
 			Code: code.Code_UNIMPLEMENTED, HTTP: http.StatusMethodNotAllowed, Reason: "METHOD_NOT_ALLOWED",
 			Message: "want " + strings.Join(allow, " or "), Allow: allow,
@@ -186,7 +189,7 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve wraps what every request has: headers, recovery, one place for errors, metrics and a log line.
 // Of the request it logs the route and never the path: paths have listeners' ids in them.
-func (e *Edge) serve(name string, handle func(http.ResponseWriter, *http.Request) error) http.Handler {
+func (e *Edge) serve(name string, handle timedHandler) http.Handler {
 	safe := safeHeaders()
 	seen := e.metrics.route(name)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -197,7 +200,7 @@ func (e *Edge) serve(name string, handle func(http.ResponseWriter, *http.Request
 		}
 
 		sent := &recorder{ResponseWriter: w}
-		err := e.guarded(sent, r, handle)
+		err := e.guarded(sent, r, began, handle)
 		if err != nil {
 			failed := apierror.From(err)
 			if failed.Code == code.Code_INTERNAL {
@@ -218,14 +221,14 @@ func (e *Edge) serve(name string, handle func(http.ResponseWriter, *http.Request
 }
 
 // guarded turns a panic into an error.
-func (e *Edge) guarded(w http.ResponseWriter, r *http.Request, handle func(http.ResponseWriter, *http.Request) error) (err error) {
+func (e *Edge) guarded(w http.ResponseWriter, r *http.Request, began time.Time, handle timedHandler) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			e.Faults.Panicked()
 			err = &panicked{p, debug.Stack()}
 		}
 	}()
-	return handle(w, r)
+	return handle(w, r, began)
 }
 
 type panicked struct {

@@ -41,7 +41,7 @@ type Page struct {
 // Shelf is one shelf of Home as it will be shown.
 type Shelf struct {
 	Name  string
-	Title string
+	Title []byte
 	Rung  Rung
 	Place int // on Home, from 0
 	Cards []homewire.Card
@@ -91,13 +91,12 @@ type Arranger struct {
 	cells  []store.Cell // by place.index; a zero as-of: there is none
 	home   Home
 
-	above hashes          // of the URIs on the shelves above
-	mine  []uint64        // and of those that the last take took
-	bits  uint64          // of mine by their last 6 bits: most cards need no look at it
-	parts homewire.Parts  // of the last take
-	cards []homewire.Card // of all shelves, and then those that the last take took
-	metas []byte          // of all shelves
-	kept  int             // how many of cards are shelves'
+	above hashes                    // of the URIs on the shelves above
+	mine  []uint64                  // and of those that the last take took
+	bits  uint64                    // of mine by their last 6 bits: most cards need no look at it
+	parts homewire.Parts            // of all shelves, and then of the last take
+	kept  struct{ cards, meta int } // how much of parts is shelves'
+	texts []byte                    // of all titles that name something
 
 	// The place whose cards are taken, and take for it: one function for all places, which the ladder calls.
 	taking *place
@@ -154,7 +153,7 @@ func (a *Arranger) begin(c *Config, src Source, v Viewer, page Page) {
 	a.cells = slices.Grow(a.cells[:0], len(c.shelves))[:len(c.shelves)]
 	clear(a.cells)
 	a.above.clear()
-	a.kept, a.metas = 0, a.metas[:0]
+	a.kept.cards, a.kept.meta, a.texts = 0, 0, a.texts[:0]
 	a.giveBack()
 	a.sort(c, src)
 }
@@ -233,12 +232,19 @@ func (a *Arranger) shelf(p *place, at int) {
 		}
 	}
 	a.ages(rung, p)
-	t := p.titlesFor(a.viewer.Locale)
-	s.Title = t.plain
-	if !rung.AsOf.IsZero() {
-		if title, ok := t.title.Fill(func(name string) ([]byte, bool) { return homewire.TitleArg(s.meta, name) }); ok {
-			s.Title = title
-		}
+	a.title(s)
+}
+
+// title is the one that names something, if the cell says what, else the plain one.
+func (a *Arranger) title(s *Shelf) {
+	t := s.place.titlesFor(a.viewer.Locale)
+	if s.Title = t.plain; s.Rung.AsOf.IsZero() {
+		return
+	}
+	begin := len(a.texts)
+	texts, ok := t.title.Append(a.texts, func(name string) ([]byte, bool) { return homewire.TitleArg(s.meta, name) })
+	if ok {
+		a.texts, s.Title = texts, slices.Clip(texts[begin:])
 	}
 }
 
@@ -259,26 +265,27 @@ func (a *Arranger) ages(r Rung, p *place) {
 // it, so it first gives back what the last try took.
 func (a *Arranger) take(p *place, body []byte) (int, error) {
 	a.giveBack()
-	if err := homewire.Split(&a.parts, body); err != nil {
+	a.parts.Cards = append(a.parts.Cards, p.pins...)
+	if err := a.parts.Add(body); err != nil {
 		return 0, err
 	}
-	n := len(p.pins) + a.parts.Len()
-	most := n
+	found := a.parts.Cards[a.kept.cards:]
+	most := len(found)
 	if p.MaxCards > 0 {
 		most = min(most, p.MaxCards-a.page.First)
 	}
-	for i := 0; i < n && len(a.cards) < a.kept+most; i++ {
-		var card homewire.Card
-		if i < len(p.pins) {
-			card = p.pins[i]
-		} else {
-			card = a.parts.Card(i - len(p.pins))
+	taken := 0
+	for i := 0; i < len(found) && taken < most; i++ {
+		if !a.may(p, &found[i]) {
+			continue
 		}
-		if a.may(p, &card) {
-			a.cards = append(a.cards, card)
+		if i > taken {
+			found[taken] = found[i]
 		}
+		taken++
 	}
-	return len(a.cards) - a.kept, nil
+	a.parts.Cards = a.parts.Cards[:a.kept.cards+taken]
+	return taken, nil
 }
 
 func (a *Arranger) may(p *place, card *homewire.Card) bool {
@@ -307,7 +314,8 @@ func (a *Arranger) may(p *place, card *homewire.Card) bool {
 
 // giveBack forgets the cards of the last take.
 func (a *Arranger) giveBack() {
-	a.mine, a.bits, a.cards, a.repeats = a.mine[:0], 0, a.cards[:a.kept], a.repeats[:0]
+	a.mine, a.bits, a.repeats = a.mine[:0], 0, a.repeats[:0]
+	a.parts.Cards, a.parts.Meta = a.parts.Cards[:a.kept.cards], a.parts.Meta[:a.kept.meta]
 }
 
 // keep makes the cards of the last take those of the shelf.
@@ -316,8 +324,7 @@ func (a *Arranger) keep(s *Shelf) {
 		a.above.add(hash)
 	}
 	a.mine, a.bits = a.mine[:0], 0
-	metas := len(a.metas)
-	a.metas = append(a.metas, a.parts.Meta...)
-	s.Cards, s.meta, s.trigger = slices.Clip(a.cards[a.kept:]), slices.Clip(a.metas[metas:]), a.parts.Trigger
-	a.kept = len(a.cards)
+	parts := &a.parts
+	s.Cards, s.meta, s.trigger = slices.Clip(parts.Cards[a.kept.cards:]), slices.Clip(parts.Meta[a.kept.meta:]), parts.Trigger
+	a.kept.cards, a.kept.meta = len(parts.Cards), len(parts.Meta)
 }

@@ -239,8 +239,8 @@ func TestTitlesByLocale(t *testing.T) {
 		"sv-SE": {"Som Mozart", "Liknande"}, "de-CH-1996": {"Ähnliches", "Ähnliches"}, "fr": {"Like Mozart", "Pareil"},
 	} {
 		v := home.Viewer{Locale: locale, Now: now}
-		with := c.Arrange(row(cell(t, "like", 0, "a")), v, home.Page{}).Shelves[0].Title
-		without := c.Arrange(home.Source{}, v, home.Page{}).Shelves[0].Title
+		with := string(c.Arrange(row(cell(t, "like", 0, "a")), v, home.Page{}).Shelves[0].Title)
+		without := string(c.Arrange(home.Source{}, v, home.Page{}).Shelves[0].Title)
 		if with != want[0] || without != want[1] {
 			t.Errorf("%q: %q and %q, want %q", locale, with, without, want)
 		}

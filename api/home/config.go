@@ -48,7 +48,7 @@ type place struct {
 
 type titles struct {
 	title title.Template
-	plain string
+	plain []byte
 }
 
 // NewConfig checks the document against the shelves; one without shelves means placement.Default. The error names
@@ -159,25 +159,26 @@ func (p *place) setTitles() {
 	everybody := newTitles(text, p.PlainTitle, inWords(p.Shelf))
 	p.titles[""] = everybody
 	for locale, text := range p.Titles {
-		p.titles[locale] = newTitles(text, p.PlainTitles[locale], everybody.plain)
+		p.titles[locale] = newTitles(text, p.PlainTitles[locale], string(everybody.plain))
 	}
 	for locale, plain := range p.PlainTitles {
 		if _, both := p.titles[locale]; !both {
-			p.titles[locale] = titles{everybody.title, plain}
+			p.titles[locale] = titles{everybody.title, []byte(plain)}
 		}
 	}
 }
 
 // newTitles takes as the plain title the one given, else the text if it mentions nothing, else otherwise.
 func newTitles(text, plain, otherwise string) titles {
-	t := titles{title: title.Parse(text), plain: plain}
-	if t.plain == "" {
-		t.plain = otherwise
-		if !t.title.Mentions() {
-			t.plain = text
-		}
+	parsed := title.Parse(text)
+	switch {
+	case plain != "":
+	case parsed.Mentions():
+		plain = otherwise
+	default:
+		plain = text
 	}
-	return t
+	return titles{parsed, []byte(plain)}
 }
 
 // titlesFor are the locale's: of "sv-SE", else of "sv", else everybody's.

@@ -63,6 +63,6 @@ func Ladder(r Rungs) Rung {
 
 func countCards(body []byte) (int, error) {
 	var p homewire.Parts
-	err := homewire.Split(&p, body)
-	return p.Len(), err
+	err := p.Add(body)
+	return len(p.Cards), err
 }

@@ -8,8 +8,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
 	"github.com/maypok86/otter/v2"
+	"github.com/zeebo/xxh3"
 
 	"homefeed/api/home"
 	"homefeed/api/homequery"
@@ -58,26 +58,25 @@ func first(row store.Row) *store.Cell {
 
 // sumOf tells sources apart by what they say. Data counts too: a late event makes a row again as of the same time.
 func sumOf(cfg *home.Config, src *reading) uint64 {
-	var h xxhash.Digest
-	h.Reset()
-	_, _ = h.WriteString(cfg.Version) // never fails
-	sumRow(&h, 0, src.Row)
+	var scratch [1 << 10]byte
+	b := append(scratch[:0], cfg.Version...)
+	b = appendSums(b, 0, src.Row)
 	for i, row := range src.Markets {
-		sumRow(&h, byte(i+1), row)
+		b = appendSums(b, byte(i+1), row)
 	}
-	return h.Sum64()
+	return xxh3.Hash(b)
 }
 
-func sumRow(h *xxhash.Digest, i byte, row store.Row) {
-	_, _ = h.Write([]byte{0, i})
-	var ms [8]byte
+// appendSums appends what tells the row apart. XXH3 goes over it in half of XXH64's time.
+func appendSums(b []byte, i byte, row store.Row) []byte {
+	b = append(b, 0, i)
 	for i := range row.Cells {
 		c := &row.Cells[i]
-		_, _ = h.WriteString(c.Shelf)
-		binary.LittleEndian.PutUint64(ms[:], uint64(c.AsOf.UnixMilli()))
-		_, _ = h.Write(ms[:])
-		_, _ = h.Write(c.Data)
+		b = append(append(b, c.Shelf...), 0)
+		b = binary.LittleEndian.AppendUint64(b, uint64(c.AsOf.UnixMilli()))
+		b = binary.LittleEndian.AppendUint64(b, xxh3.Hash(c.Data))
 	}
+	return b
 }
 
 // answerKey is a Home that somebody may ask for again. The query is as it was sent: whoever asks again asks with the same
@@ -158,5 +157,5 @@ func etagOf(sum uint64, q homequery.Query, f homequery.Form, shelves []shownShel
 	for i := range shelves {
 		b = append(append(b, shelves[i].name...), byte(shelves[i].status))
 	}
-	return fmt.Sprintf(`W/"%016x"`, xxhash.Sum64(b))
+	return fmt.Sprintf(`W/"%016x"`, xxh3.Hash(b))
 }

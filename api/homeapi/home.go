@@ -20,7 +20,7 @@ func (a *API) Home(w http.ResponseWriter, r *http.Request, who identity.Identity
 	cfg, now, key := a.config.Load(), a.now(), keyOf(who.User, r)
 	kept := a.answers.get(key, now)
 	if kept != nil {
-		if same, degraded := a.remembered(r.Context(), cfg, kept); same {
+		if same, degraded := a.remembered(r.Context(), cfg, kept, now); same {
 			a.count(kept.shelves, now)
 			a.write(w, r, kept, degraded)
 			return nil
@@ -48,9 +48,9 @@ func (a *API) Home(w http.ResponseWriter, r *http.Request, who identity.Identity
 }
 
 // remembered reports whether a kept Home would be the same again, as far as that can be told without waiting.
-func (a *API) remembered(ctx context.Context, cfg *home.Config, kept *answer) (same, degraded bool) {
+func (a *API) remembered(ctx context.Context, cfg *home.Config, kept *answer, now time.Time) (same, degraded bool) {
 	var src reading
-	if !a.peeked(ctx, cfg, kept, &src) {
+	if !a.peeked(ctx, cfg, kept, now, &src) {
 		return false, false
 	}
 	same, _ = kept.says(cfg, &src)

@@ -74,7 +74,7 @@ type API struct {
 	gate       *admission.Gate
 	workspaces sync.Pool
 	bodies     compress.Bodies
-	peek       func(store.Key) (store.Row, bool) // what Rows has in memory; nil: it has none
+	peek       func(store.Key, time.Time) (store.Row, bool) // what Rows has in memory then; nil: it has none
 
 	// The values of headers, shared by all responses.
 	cacheControl, vary []string
@@ -106,7 +106,7 @@ func New(c Config) (*API, error) {
 	a.kinds = map[bool][]string{false: {edge.TypeJSON}, true: {edge.TypeProtobuf}}
 	a.encodings = map[string][]string{"gzip": {"gzip"}, "br": {"br"}}
 	if cache, ok := c.Rows.(interface {
-		Peek(store.Key) (store.Row, bool)
+		Peek(store.Key, time.Time) (store.Row, bool)
 	}); ok {
 		a.peek = cache.Peek
 	}

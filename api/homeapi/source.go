@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"homefeed/api/edge"
 	"homefeed/api/home"
@@ -30,13 +31,13 @@ func (a *API) source(ctx context.Context, cfg *home.Config, user, market string,
 	return a.read(ctx, cfg, user, market, 1, use)
 }
 
-// peeked makes src what source would call use with for a Home that is kept, when there is nothing to wait for.
-func (a *API) peeked(ctx context.Context, cfg *home.Config, kept *answer, src *reading) bool {
+// peeked makes src what source would call use with now for a Home that is kept, when there is nothing to wait for.
+func (a *API) peeked(ctx context.Context, cfg *home.Config, kept *answer, now time.Time, src *reading) bool {
 	if a.peek == nil {
 		return false
 	}
 	var ok bool
-	if src.Row, ok = a.peek(kept.row); !ok || a.demand != nil && !hasShelves(cfg, src.Row) {
+	if src.Row, ok = a.peek(kept.row, now); !ok || a.demand != nil && !hasShelves(cfg, src.Row) {
 		return false
 	}
 	a.faults.Recovered("row")

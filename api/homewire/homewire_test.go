@@ -44,7 +44,7 @@ func drawShelf(t *rapid.T) *shelfpb.Shelf {
 // split is the shelf as its two writers see it: the API's header and the runner's cell.
 func split(t rapid.TB, s *shelfpb.Shelf) (homewire.Header, []byte) {
 	h := homewire.Header{
-		Name: s.Name, Title: s.Title, Status: s.Status, AgeSeconds: s.AgeSeconds, Component: s.Component, NextPageToken: s.NextPageToken,
+		Name: s.Name, Title: []byte(s.Title), Status: s.Status, AgeSeconds: s.AgeSeconds, Component: s.Component, NextPageToken: s.NextPageToken,
 	}
 	c := proto.CloneOf(s)
 	c.Name, c.Title, c.Status, c.AgeSeconds, c.Component, c.NextPageToken = "", "", 0, 0, 0, ""
@@ -71,15 +71,15 @@ func TestJoin(t *testing.T) {
 		for _, s := range want.Shelves {
 			h, cell := split(t, s)
 			var parts homewire.Parts
-			if err := homewire.Split(&parts, cell); err != nil {
+			if err := parts.Add(cell); err != nil {
 				t.Fatal(err)
 			}
-			if string(parts.Trigger) != s.Trigger || parts.Len() != len(s.Cards) {
-				t.Fatalf("Split = %+v of %v", parts, s)
+			if string(parts.Trigger) != s.Trigger || len(parts.Cards) != len(s.Cards) {
+				t.Fatalf("%+v of %v", parts, s)
 			}
-			wire := &homewire.Shelf{Header: h, Meta: parts.Meta, Cards: cardsOf(&parts)}
+			wire := &homewire.Shelf{Header: h, Meta: parts.Meta, Cards: parts.Cards}
 			for i, card := range s.Cards {
-				if got := parts.Card(i); string(got.URI) != card.Uri || string(got.Artist()) != card.Artist {
+				if got := parts.Cards[i]; string(got.URI) != card.Uri || string(got.Artist()) != card.Artist {
 					t.Errorf("card %d: %q by %q, want %q by %q", i, got.URI, got.Artist(), card.Uri, card.Artist)
 				}
 				if contexts {
@@ -117,7 +117,7 @@ func TestJoin(t *testing.T) {
 	})
 }
 
-func TestSplitRefuses(t *testing.T) {
+func TestAddRefuses(t *testing.T) {
 	good, err := proto.Marshal(&shelfpb.Shelf{Cards: []*shelfpb.Card{{Uri: "track:a"}}})
 	if err != nil {
 		t.Fatal(err)
@@ -134,19 +134,19 @@ func TestSplitRefuses(t *testing.T) {
 		"a card, no uri":   {7<<3 | 2, 0},
 	} {
 		var p homewire.Parts
-		if err := homewire.Split(&p, cell); err == nil {
+		if err := p.Add(cell); err == nil {
 			t.Errorf("%s: %+v and no error", name, p)
 		}
 	}
 	var p homewire.Parts
-	if err := homewire.Split(&p, nil); err != nil || p.Len()+len(p.Meta) != 0 {
+	if err := p.Add(nil); err != nil || len(p.Cards)+len(p.Meta) != 0 {
 		t.Errorf("an empty cell: %+v, %v; want nothing and no error", p, err)
 	}
 }
 
-// FuzzSplit holds that, for bytes from anywhere, the scanner never panics and agrees with the real decoder
+// FuzzAdd holds that, for bytes from anywhere, the scanner never panics and agrees with the real decoder
 // whenever that accepts them, and that a cell the scanner accepts can't change the header.
-func FuzzSplit(f *testing.F) {
+func FuzzAdd(f *testing.F) {
 	whole, err := proto.Marshal(&shelfpb.Shelf{
 		TitleArgs: map[string]string{"artist": "Mozart", "": "x"}, AsOf: timestamppb.New(time.Unix(1, 0)),
 		Cards: []*shelfpb.Card{{Uri: "track:a", Title: "A", Artist: "artist:b"}}, Trigger: "t",
@@ -160,8 +160,8 @@ func FuzzSplit(f *testing.F) {
 	f.Add([]byte{5<<3 | 2, 4, 1 << 3, 1, 2 << 3, 1})       // an argument of the wrong types
 	f.Fuzz(func(t *testing.T, cell []byte) {
 		var p homewire.Parts
-		splitErr := homewire.Split(&p, cell)
-		for _, c := range cardsOf(&p) {
+		splitErr := p.Add(cell)
+		for _, c := range p.Cards {
 			c.Artist()
 		}
 		decoded := new(shelfpb.Shelf)
@@ -178,11 +178,11 @@ func FuzzSplit(f *testing.F) {
 			}
 			return
 		}
-		if !clean || p.Len() != len(decoded.Cards) {
-			t.Fatalf("%d cards for %v", p.Len(), decoded)
+		if !clean || len(p.Cards) != len(decoded.Cards) {
+			t.Fatalf("%d cards for %v", len(p.Cards), decoded)
 		}
 		again := new(shelfpb.Shelf)
-		joined := homewire.AppendShelf(nil, &homewire.Shelf{Meta: p.Meta, Cards: cardsOf(&p)})
+		joined := homewire.AppendShelf(nil, &homewire.Shelf{Meta: p.Meta, Cards: p.Cards})
 		if err := proto.Unmarshal(joined, again); err != nil || !proto.Equal(decoded, again) {
 			t.Fatalf("joined again: %v, %v; want %v", again, err, decoded)
 		}
@@ -204,7 +204,7 @@ func hasHeader(cell []byte) bool {
 	return anyField(cell, func(num protowire.Number, _ []byte) bool { return num <= 4 || num > 15 })
 }
 
-// repeatsURI looks for a card that has a URI twice, of which Split sees the first.
+// repeatsURI looks for a card that has a URI twice, of which Add sees the first.
 func repeatsURI(cell []byte) bool {
 	return anyField(cell, func(num protowire.Number, value []byte) bool {
 		uris := 0
@@ -230,7 +230,7 @@ func anyField(b []byte, is func(protowire.Number, []byte) bool) bool {
 	return false
 }
 
-func BenchmarkSplit(b *testing.B) {
+func BenchmarkAdd(b *testing.B) {
 	s := &shelfpb.Shelf{AsOf: timestamppb.New(time.Unix(1, 0))}
 	for i := range 20 {
 		s.Cards = append(s.Cards, &shelfpb.Card{Uri: fmt.Sprint("track:", i), Title: "A title", Reason: "Because"})
@@ -241,8 +241,9 @@ func BenchmarkSplit(b *testing.B) {
 	}
 	var p homewire.Parts
 	for b.Loop() {
-		if err := homewire.Split(&p, cell); p.Len() != 20 || err != nil {
-			b.Fatal(p.Len(), err)
+		p.Cards, p.Meta = p.Cards[:0], p.Meta[:0]
+		if err := p.Add(cell); len(p.Cards) != 20 || err != nil {
+			b.Fatal(len(p.Cards), err)
 		}
 	}
 }
@@ -254,12 +255,4 @@ func (numbered) Len() int { return len("context-000") }
 
 func (numbered) Append(dst []byte, position int, _ uint64) []byte {
 	return fmt.Appendf(dst, "context-%03d", position)
-}
-
-func cardsOf(p *homewire.Parts) []homewire.Card {
-	var cards []homewire.Card
-	for i := range p.Len() {
-		cards = append(cards, p.Card(i))
-	}
-	return cards
 }

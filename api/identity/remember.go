@@ -69,14 +69,14 @@ func (m *Remembering) Verify(ctx context.Context, r *http.Request) (Identity, er
 	return who, nil
 }
 
-// Recall is what Verify would return without asking the Verifier; known is false when it would have to. Its error is
+// Recall is what Verify would return now without asking the Verifier; known is false when it would have to. Its error is
 // ErrNoToken.
-func (m *Remembering) Recall(r *http.Request) (who Identity, known bool, err error) {
+func (m *Remembering) Recall(r *http.Request, now time.Time) (who Identity, known bool, err error) {
 	token, err := Bearer(r)
 	if err != nil {
 		return Identity{}, false, err
 	}
-	who, known = m.recall(token, m.now())
+	who, known = m.recall(token, now)
 	return who, known, nil
 }
 

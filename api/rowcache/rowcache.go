@@ -127,7 +127,7 @@ func (c *Cache) Read(ctx context.Context, key store.Key, versions int) (store.Ro
 	if versions != 1 || !strings.HasPrefix(string(key), "u#") {
 		return c.store.Read(ctx, key, versions)
 	}
-	kept, young := c.peek(key)
+	kept, young := c.peek(key, c.options.Now())
 	if young {
 		return kept.row, nil
 	}
@@ -162,15 +162,15 @@ func (c *Cache) View(ctx context.Context, key store.Key, versions int, see func(
 	return store.View(ctx, c.store, key, versions, see)
 }
 
-// Peek is the row when Read(ctx, key, 1) would find it in memory.
-func (c *Cache) Peek(key store.Key) (row store.Row, ok bool) {
-	kept, ok := c.peek(key)
+// Peek is the row when Read(ctx, key, 1) would find it in memory now.
+func (c *Cache) Peek(key store.Key, now time.Time) (row store.Row, ok bool) {
+	kept, ok := c.peek(key, now)
 	return kept.row, ok
 }
 
-func (c *Cache) peek(key store.Key) (kept entry, young bool) {
+func (c *Cache) peek(key store.Key, now time.Time) (kept entry, young bool) {
 	kept, known := c.rows.GetIfPresent(key)
-	return kept, known && c.options.Now().Sub(kept.at) <= c.options.Age
+	return kept, known && now.Sub(kept.at) <= c.options.Age
 }
 
 func (c *Cache) load(ctx context.Context, key store.Key) (row store.Row, err error) {

@@ -119,7 +119,7 @@ func TestOwnWrites(t *testing.T) {
 	s := &rows{row: store.Row{Cells: []store.Cell{at("b", 5, "b5"), at("d", 5, "d5")}, DeletedAt: time.UnixMilli(3)}}
 	c, key := newCache(t, s, rowcache.Options{Age: time.Hour})
 	data(t, c, key)
-	before, _ := c.Peek(key)
+	before, _ := c.Peek(key, time.Now())
 	for _, cells := range [][]store.Cell{
 		{at("a", 4, "a4"), at("c", 3, "erased"), at("d", 4, "older")},
 		{at("b", 5, "again"), at("b", 5, "and again"), at("e", 6, "e6")},
@@ -196,7 +196,7 @@ func TestOutline(t *testing.T) {
 			}
 		}
 	}
-	if _, ok := c.Peek(key); ok {
+	if _, ok := c.Peek(key, time.Now()); ok {
 		t.Error("an outline brought a row")
 	}
 }

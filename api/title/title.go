@@ -26,23 +26,20 @@ func Parse(title string) Template {
 // Mentions reports whether the title has any {name}.
 func (t Template) Mentions() bool { return len(t) > 1 }
 
-// Fill replaces the names by what arg says; false when one is missing or empty.
-func (t Template) Fill(arg func(name string) ([]byte, bool)) (string, bool) {
-	if !t.Mentions() {
-		return strings.Join(t, ""), true
-	}
-	var scratch [128]byte // most titles: the string is then all that is allocated
-	b := scratch[:0]
+// Append appends the title, with the names replaced by what arg says; false, and dst as it was, when one is missing or
+// empty.
+func (t Template) Append(dst []byte, arg func(name string) ([]byte, bool)) (title []byte, ok bool) {
+	title = dst
 	for i, part := range t {
-		if i%2 == 1 {
-			value, ok := arg(part)
-			if !ok || len(value) == 0 {
-				return "", false
-			}
-			b = append(b, value...)
+		if i%2 == 0 {
+			title = append(title, part...)
 			continue
 		}
-		b = append(b, part...)
+		value, ok := arg(part)
+		if !ok || len(value) == 0 {
+			return dst, false
+		}
+		title = append(title, value...)
 	}
-	return string(b), true
+	return title, true
 }

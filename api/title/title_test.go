@@ -7,7 +7,7 @@ import (
 	"homefeed/api/title"
 )
 
-func TestFill(t *testing.T) {
+func TestAppend(t *testing.T) {
 	args := map[string]string{"artist": "Mozart", "empty": "", "brace": "{artist}", "": "nameless"}
 	arg := func(name string) ([]byte, bool) { v, ok := args[name]; return []byte(v), ok }
 	for text, want := range map[string]string{
@@ -15,16 +15,16 @@ func TestFill(t *testing.T) {
 		"{artist}{artist}": "MozartMozart", "{brace}": "{artist}", "{}": "nameless",
 		"Half {artist": "Half {artist", "artist} first": "artist} first",
 	} {
-		if got, ok := title.Parse(text).Fill(arg); !ok || got != want {
+		if got, ok := title.Parse(text).Append([]byte("Home: "), arg); !ok || string(got) != "Home: "+want {
 			t.Errorf("%q became %q, %v; want %q", text, got, ok, want)
 		}
 	}
 	for _, text := range []string{"{nobody}", "{artist} and {nobody}", "{empty}"} {
-		if got, ok := title.Parse(text).Fill(arg); ok {
+		if got, ok := title.Parse(text).Append([]byte("Home: "), arg); ok || string(got) != "Home: " {
 			t.Errorf("%q became %q: want it refused", text, got)
 		}
 	}
-	if got, ok := (title.Template{}).Fill(arg); !ok || got != "" {
+	if got, ok := (title.Template{}).Append(nil, arg); !ok || len(got) > 0 {
 		t.Errorf("no title became %q, %v", got, ok)
 	}
 }
@@ -36,8 +36,8 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		parsed := title.Parse(text)
-		got, ok := parsed.Fill(func(name string) ([]byte, bool) { return []byte("{" + name + "}"), true })
-		if !ok || got != text {
+		got, ok := parsed.Append(nil, func(name string) ([]byte, bool) { return []byte("{" + name + "}"), true })
+		if !ok || string(got) != text {
 			t.Fatalf("%q became %q, %v", text, got, ok)
 		}
 		if parsed.Mentions() != (strings.Contains(text, "{") && strings.Contains(text[strings.Index(text, "{"):], "}")) {
