@@ -123,8 +123,9 @@ func TestOutages(t *testing.T) {
 				check("during", "new", c.newcomers)
 				s.set(nil)
 				made.outage.Store(nil)
-				for range 2 { // they find out that the store is back
+				for range 2 { // they find out that the store is back, and what makes shelves
 					_ = ask("old")
+					_ = ask("between")
 					time.Sleep(10 * time.Second)
 				}
 				check("after", "old", statuses{fresh: each})

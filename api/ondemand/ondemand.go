@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2" // bounded memory of whom to leave alone
@@ -37,8 +38,16 @@ type Options struct {
 var (
 	ErrBusy   = errors.New("on demand: as many listeners as allowed are being made")
 	ErrPaused = errors.New("on demand: tried for this listener a moment ago")
+	ErrAway   = errors.New("on demand: what it takes is away")
 	errClosed = errors.New("on demand: closed")
 )
+
+// tolerated is after how many makings in a row that failed, or outlasted Patience, nobody waits for one. One at a time
+// then finds out when they succeed again.
+const tolerated = 5
+
+// findsOut names that one among the flights. No listener has this id.
+const findsOut = ""
 
 // Limiter is a Maker within bounds. It is safe for concurrent use.
 type Limiter struct {
@@ -46,8 +55,9 @@ type Limiter struct {
 	options Options
 	slots   chan struct{}
 	flights singleflight.Group
-	tried   *otter.Cache[string, struct{}]
-	ctx     context.Context // of all makings
+	tried   *otter.Cache[string, time.Time] // when the making of a listener began
+	failed  atomic.Int32                    // how many makings have, since the last that has not
+	ctx     context.Context                 // of all makings
 	stop    context.CancelFunc
 }
 
@@ -68,8 +78,8 @@ func New(m Maker, o Options) (*Limiter, error) {
 	if o.Remembered <= 0 {
 		o.Remembered = 100_000
 	}
-	tried, err := otter.New(&otter.Options[string, struct{}]{
-		MaximumSize: o.Remembered, ExpiryCalculator: otter.ExpiryWriting[string, struct{}](o.Pause),
+	tried, err := otter.New(&otter.Options[string, time.Time]{
+		MaximumSize: o.Remembered, ExpiryCalculator: otter.ExpiryWriting[string, time.Time](o.Pause),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("on demand: %w", err)
@@ -79,12 +89,24 @@ func New(m Maker, o Options) (*Limiter, error) {
 	return l, nil
 }
 
-// Make waits for the listener's shelves, for Patience at most. Whoever asks for a listener who is being made shares
-// the result. Its error is ErrBusy, ErrPaused, ctx's or the Maker's; then there is nothing to show.
+// Make waits for the listener's shelves, until Patience after their making began. Whoever asks for a listener who is
+// being made shares the result. Its error is ErrBusy, ErrPaused, ErrAway, ctx's or the Maker's; then there is nothing to
+// show.
 func (l *Limiter) Make(ctx context.Context, user string, shelves []string) ([]store.Cell, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.options.Patience)
+	patience := l.options.Patience
+	if began, tried := l.tried.GetIfPresent(user); tried {
+		if patience -= time.Since(began); patience <= 0 {
+			return nil, ErrPaused
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	flight := l.flights.DoChan(user, func() (any, error) { return l.make(user, shelves) })
+	make := func() (any, error) { return l.make(user, shelves) }
+	if l.failed.Load() >= tolerated {
+		l.flights.DoChan(findsOut, make) // nobody waits for it
+		return nil, ErrAway
+	}
+	flight := l.flights.DoChan(user, make)
 	select {
 	case done := <-flight:
 		cells, _ := done.Val.([]store.Cell)
@@ -107,13 +129,20 @@ func (l *Limiter) make(user string, shelves []string) (cells []store.Cell, err e
 	default:
 		return nil, ErrBusy
 	}
+	l.tried.Set(user, time.Now())
+	late := time.AfterFunc(l.options.Patience, func() { l.failed.Add(1) })
 	defer func() {
 		<-l.slots
 		if p := recover(); p != nil { // else singleflight ends the process
 			err = fmt.Errorf("on demand: panic: %v", p)
 		}
+		switch inTime := late.Stop(); {
+		case inTime && err != nil:
+			l.failed.Add(1)
+		case inTime:
+			l.failed.Store(0)
+		}
 	}()
-	l.tried.Set(user, struct{}{})
 	ctx, cancel := context.WithTimeout(l.ctx, l.options.Timeout)
 	defer cancel()
 	return l.maker.Make(ctx, user, shelves)

@@ -3,6 +3,7 @@ package ondemand_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -27,12 +28,13 @@ func (m *maker) Make(ctx context.Context, user string, shelves []string) ([]stor
 		m.made = map[string]int{}
 	}
 	m.made[user]++
+	err, panics, hangs := m.err, m.panic, m.hang
 	m.mu.Unlock()
-	if m.panic {
+	if panics {
 		panic("boom")
 	}
 	took := time.Second
-	if m.hang {
+	if hangs {
 		took = time.Hour
 	}
 	select {
@@ -40,7 +42,7 @@ func (m *maker) Make(ctx context.Context, user string, shelves []string) ([]stor
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	return []store.Cell{{Shelf: shelves[0]}}, m.err
+	return []store.Cell{{Shelf: shelves[0]}}, err
 }
 
 func newLimiter(t *testing.T, m ondemand.Maker, o ondemand.Options) *ondemand.Limiter {
@@ -98,6 +100,75 @@ func TestPatience(t *testing.T) {
 			t.Error("made after Close")
 		}
 	})
+}
+
+// TestWaitOnce holds that a listener does not wait again for what was begun and takes too long.
+func TestWaitOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(t, &maker{hang: true}, ondemand.Options{Patience: time.Second})
+		defer l.Close()
+		for i, want := range []time.Duration{time.Second, 0, 0} {
+			began := time.Now()
+			if _, err := l.Make(t.Context(), "ann", []string{"discover"}); err == nil || time.Since(began) != want {
+				t.Errorf("%d: %v after %v, want an error after %v", i, err, time.Since(began), want)
+			}
+		}
+	})
+}
+
+// TestAway holds that nobody waits when makings fail or hang one after the other, that one at a time finds out whether
+// they still do, and that all is as before when they don't.
+func TestAway(t *testing.T) {
+	for name, m := range map[string]*maker{"hang": {hang: true}, "fail": {err: errors.New("away")}, "panic": {panic: true}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLimiter(t, m, ondemand.Options{Patience: 1500 * time.Millisecond, Timeout: 2 * time.Second})
+				defer l.Close()
+				ask := func(user string) (err error, took time.Duration) {
+					began := time.Now()
+					_, err = l.Make(t.Context(), user, []string{"discover"})
+					return err, time.Since(began)
+				}
+				for i := range 5 {
+					if err, _ := ask(fmt.Sprint("before", i)); err == nil || errors.Is(err, ondemand.ErrAway) {
+						t.Errorf("number %d: %v", i, err)
+					}
+				}
+				time.Sleep(time.Second) // synctest's clock: what hung has ended
+				asked := m.calls()
+				for i := range 100 {
+					if err, took := ask(fmt.Sprint("during", i)); !errors.Is(err, ondemand.ErrAway) || took > 0 {
+						t.Fatalf("%v after %v", err, took)
+					}
+				}
+				if synctest.Wait(); name != "panic" && m.calls() != asked+1 {
+					t.Errorf("asked %d times at once to find out", m.calls()-asked)
+				}
+				time.Sleep(time.Minute)
+				m.mend()
+				_, _ = ask("finds out")
+				time.Sleep(time.Minute)
+				if err, _ := ask("after"); err != nil {
+					t.Errorf("when all is well again: %v", err)
+				}
+			})
+		})
+	}
+}
+
+func (m *maker) calls() (n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, times := range m.made {
+		n += times
+	}
+	return n
+}
+
+func (m *maker) mend() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.err, m.panic, m.hang = nil, false, false
 }
 
 func TestFailures(t *testing.T) {

@@ -49,11 +49,8 @@ type Cache struct {
 	seed     maphash.Seed
 	// writes counts the beginnings and ends of writes to the keys of a slot: a read from before one is not kept after
 	// it, and a write that was not alone is not merged with what is kept.
-	writes [4096]atomic.Uint64
-	// failures counts the reads that have failed since the last that has not, and probing is whether one is under way
-	// that finds out whether the store is back.
-	failures atomic.Int32
-	probing  atomic.Bool
+	writes   [4096]atomic.Uint64
+	failures atomic.Int32 // how many reads have failed since the last that has not
 }
 
 // ErrAway says that the store has failed so often that nobody waits for it. One read at a time finds out when it is
@@ -63,6 +60,9 @@ var ErrAway = errors.New("row store is away")
 // tolerated is how many reads in a row may fail until the store counts as away: enough that a store which fails one in
 // ten seldom does, few enough that one which hangs holds up hardly anybody.
 const tolerated = 5
+
+// findsOut names the one read under way that tells whether the store is back. No row has this key.
+const findsOut = ""
 
 type entry struct {
 	row store.Row
@@ -131,21 +131,16 @@ func (c *Cache) Read(ctx context.Context, key store.Key, versions int) (store.Ro
 	if young {
 		return kept.row, nil
 	}
-	away := c.failures.Load() >= tolerated
-	if away && !c.probing.CompareAndSwap(false, true) {
-		return kept.row, fmt.Errorf("reading row: %w", ErrAway)
-	}
-	flight := c.flights.DoChan(string(key), func() (any, error) {
-		if away {
-			defer c.probing.Store(false)
-		}
+	load := func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.options.Timeout)
 		defer cancel()
 		return c.load(ctx, key)
-	})
-	if away { // nor does this one wait
+	}
+	if c.failures.Load() >= tolerated {
+		c.flights.DoChan(findsOut, load) // nobody waits for it
 		return kept.row, fmt.Errorf("reading row: %w", ErrAway)
 	}
+	flight := c.flights.DoChan(string(key), load)
 	select {
 	case done := <-flight:
 		if done.Err != nil {
