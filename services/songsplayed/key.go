@@ -82,6 +82,23 @@ func appendPrefix(dst []byte, user string, f family) []byte {
 	return append(dst, '#', byte(f), '#')
 }
 
+// FamilyPrefix is the part of a key that all of a listener's actions of one kind begin with, as appendPrefix makes it;
+// nil when the key is not of an action.
+func FamilyPrefix(key []byte) []byte {
+	if !bytes.HasPrefix(key, []byte("u#")) {
+		return nil
+	}
+	end := 0
+	for range 4 {
+		i := bytes.IndexByte(key[end:], '#')
+		if i < 0 {
+			return nil
+		}
+		end += i + 1
+	}
+	return key[:end]
+}
+
 // appendMillis appends a time so that later ones sort before earlier ones.
 func appendMillis(dst []byte, ms int64) []byte {
 	var digits [millisWidth]byte

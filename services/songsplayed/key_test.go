@@ -145,6 +145,22 @@ func FuzzParseKey(f *testing.F) {
 	})
 }
 
+// TestFamilyPrefix: keys that are not of an action have none.
+func TestFamilyPrefix(t *testing.T) {
+	for key, want := range map[string]string{
+		"u#0123#ann#p#9999999999999#t1": "u#0123#ann#p#",
+		"u#0123#ann#p#":                 "u#0123#ann#p#",
+		"u#0123#ann#p":                  "",
+		"u#0123#ann#":                   "",
+		"e#0123#ann#p#9999999999999#t1": "",
+		"":                              "",
+	} {
+		if got := FamilyPrefix([]byte(key)); string(got) != want {
+			t.Errorf("%s: prefix %q, want %q", key, got, want)
+		}
+	}
+}
+
 // FuzzAppendKey: what check lets through makes a key that is read back, and keeps to its listener's prefix.
 func FuzzAppendKey(f *testing.F) {
 	f.Add(int32(1), "ann", "t1", int64(1))
@@ -159,8 +175,8 @@ func FuzzAppendKey(f *testing.F) {
 		prefix := appendPrefix(nil, user, fam)
 		gotObject, gotMs, err := parseKey(key, len(prefix))
 		if err != nil || string(gotObject) != object || gotMs != ms || len(key) > MaxKey || !bytes.HasPrefix(key, prefix) ||
-			bytes.Count(key, []byte("#")) != 5 {
-			t.Errorf("%v: key %q was read as %q at %d, error %v", a, key, gotObject, gotMs, err)
+			bytes.Count(key, []byte("#")) != 5 || !bytes.Equal(FamilyPrefix(key), prefix) {
+			t.Errorf("%v: key %q (prefix %q) was read as %q at %d, error %v", a, key, FamilyPrefix(key), gotObject, gotMs, err)
 		}
 	})
 }

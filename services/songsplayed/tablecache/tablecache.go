@@ -8,8 +8,7 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
-	"slices"
-	"strings"
+	"sort"
 	"sync/atomic"
 
 	"github.com/maypok86/otter/v2" // a bounded cache that tells what is asked for again from what is not
@@ -32,10 +31,12 @@ type Table struct {
 
 var _ songsplayed.Table = (*Table)(nil)
 
-// family is the rows with one prefix. It never changes: later ones share its memory.
+// family is the rows with one prefix. It never changes: later ones share its memory. The rows are bytes one after the
+// other, and not strings: those would be most of what the collector of garbage has to look at in a process.
 type family struct {
 	prefix string
-	rows   []string // what follows the prefix, the last first, because new plays come before all others
+	rows   []byte   // what follows the prefix, the last row first, because new plays come before all others
+	ends   []uint32 // of each row
 	large  bool     // there are more than maxRows, and rows is empty
 }
 
@@ -43,7 +44,7 @@ type family struct {
 func New(t songsplayed.Table, size uint64) (*Table, error) {
 	known, err := otter.New(&otter.Options[uint64, family]{
 		MaximumWeight: size,
-		Weigher:       func(_ uint64, f family) uint32 { return uint32(128 + len(f.prefix) + 56*cap(f.rows)) },
+		Weigher:       func(_ uint64, f family) uint32 { return uint32(192 + len(f.prefix) + cap(f.rows) + 4*cap(f.ends)) },
 		Executor:      func(upkeep func()) { upkeep() }, // a goroutine for it would cost more than it does
 	})
 	if err != nil {
@@ -52,75 +53,87 @@ func New(t songsplayed.Table, size uint64) (*Table, error) {
 	return &Table{Table: t, known: known, seed: maphash.MakeSeed()}, nil
 }
 
-// prefixOf is what the keys of a listener's family begin with: "u#", a hash, the listener and the family, a '#' after
-// each. Other keys have none.
-func prefixOf(key []byte) []byte {
-	end := 0
-	for range 4 {
-		i := bytes.IndexByte(key[end:], '#')
-		if i < 0 {
-			return nil
-		}
-		end += i + 1
-	}
-	if !bytes.HasPrefix(key, []byte("u#")) {
-		return nil
-	}
-	return key[:end]
-}
-
 func (t *Table) hash(prefix []byte) uint64 { return maphash.Bytes(t.seed, prefix) }
 
 func (t *Table) putsOf(hash uint64) *atomic.Uint64 { return &t.puts[hash%uint64(len(t.puts))] }
 
 // Put is songsplayed.Table's.
 func (t *Table) Put(ctx context.Context, rows []songsplayed.Row) error {
-	hashes := make([]uint64, len(rows))
+	type part struct {
+		prefix []byte
+		hash   uint64
+	}
+	parts := make([]part, len(rows))
 	for i, r := range rows {
-		hashes[i] = t.hash(prefixOf(r.Key))
-		t.putsOf(hashes[i]).Add(1)
+		prefix := songsplayed.FamilyPrefix(r.Key)
+		parts[i] = part{prefix, t.hash(prefix)}
+		t.putsOf(parts[i].hash).Add(1)
 	}
 	deletes := t.deletes.Load()
 	err := t.Table.Put(ctx, rows)
 	for i, r := range rows {
-		t.putsOf(hashes[i]).Add(1) // before the row is added: who reads meanwhile and missed it then remembers nothing
-		prefix := prefixOf(r.Key)
+		prefix, hash := parts[i].prefix, parts[i].hash
+		t.putsOf(hash).Add(1) // before the row is added: who reads meanwhile and missed it then remembers nothing
 		if prefix == nil {
 			continue
 		}
-		t.known.ComputeIfPresent(hashes[i], func(f family) (family, otter.ComputeOp) {
+		t.known.ComputeIfPresent(hash, func(f family) (family, otter.ComputeOp) {
 			switch {
 			case err != nil || t.deletes.Load() != deletes: // it may be there and may not
 				return f, otter.InvalidateOp
 			case f.large || f.prefix != string(prefix):
 				return f, otter.CancelOp
 			}
-			return f.with(string(r.Key[len(prefix):])), otter.WriteOp
+			return f.with(r.Key[len(prefix):]), otter.WriteOp
 		})
 	}
 	return err
 }
 
-// with is the family with a row more.
-func (f family) with(row string) family {
-	n := len(f.rows)
-	at, found := slices.BinarySearchFunc(f.rows, row, func(a, b string) int { return strings.Compare(b, a) })
-	switch {
-	case found:
-	case n >= maxRows:
-		f.rows, f.large = nil, true
-	case at == n:
-		f.rows = append(f.rows, row) // nobody else looks behind the end
-	default:
-		rows := append(make([]string, 0, n+1), f.rows[:at]...)
-		f.rows = append(append(rows, row), f.rows[at:]...)
+// row is the i-th row, the last one first.
+func (f *family) row(i int) []byte {
+	if i == 0 {
+		return f.rows[:f.ends[0]]
 	}
-	return f
+	return f.rows[f.ends[i-1]:f.ends[i]]
+}
+
+// add puts a row behind the others. Nobody else looks there.
+func (f *family) add(row []byte) {
+	f.rows = append(f.rows, row...)
+	f.ends = append(f.ends, uint32(len(f.rows)))
+}
+
+// from is how many rows are row or come after it: the first so many.
+func (f *family) from(row []byte) int {
+	return sort.Search(len(f.ends), func(i int) bool { return bytes.Compare(f.row(i), row) < 0 })
+}
+
+// with is the family with a row more.
+func (f family) with(row []byte) family {
+	n, at := len(f.ends), f.from(row)
+	switch {
+	case at > 0 && bytes.Equal(f.row(at-1), row):
+		return f
+	case n >= maxRows:
+		return family{prefix: f.prefix, large: true}
+	case at == n:
+		f.add(row)
+		return f
+	}
+	more := family{prefix: f.prefix, rows: make([]byte, 0, len(f.rows)+len(row)), ends: make([]uint32, 0, n+1)}
+	for i := range n {
+		if i == at {
+			more.add(row)
+		}
+		more.add(f.row(i))
+	}
+	return more
 }
 
 // Scan is songsplayed.Table's.
 func (t *Table) Scan(ctx context.Context, from, to []byte, limit int, visit func(key []byte) bool) error {
-	prefix := prefixOf(from)
+	prefix := songsplayed.FamilyPrefix(from)
 	if prefix == nil || !bytes.HasPrefix(to, prefix) {
 		return t.Table.Scan(ctx, from, to, limit, visit)
 	}
@@ -145,18 +158,11 @@ func (t *Table) Scan(ctx context.Context, from, to []byte, limit int, visit func
 	return nil
 }
 
-func (f family) scan(from, to []byte, limit int, visit func(key []byte) bool) {
-	first, last := string(from[len(f.prefix):]), string(to[len(f.prefix):])
+func (f *family) scan(from, to []byte, limit int, visit func(key []byte) bool) {
+	first, last := from[len(f.prefix):], to[len(f.prefix):]
 	key := append(make([]byte, 0, songsplayed.MaxKey), f.prefix...)
-	// The rows from first on are those up to the one behind which all are smaller.
-	behind, _ := slices.BinarySearchFunc(f.rows, first, func(row, first string) int {
-		if row >= first {
-			return -1
-		}
-		return 1
-	})
-	for i := behind - 1; i >= 0 && f.rows[i] < last && limit > 0; i-- {
-		if !visit(append(key, f.rows[i]...)) {
+	for i := f.from(first) - 1; i >= 0 && bytes.Compare(f.row(i), last) < 0 && limit > 0; i-- {
+		if !visit(append(key, f.row(i)...)) {
 			return
 		}
 		limit--
@@ -166,20 +172,25 @@ func (f family) scan(from, to []byte, limit int, visit func(key []byte) bool) {
 // read reads a family, and remembers it unless it was written to meanwhile.
 func (t *Table) read(ctx context.Context, hash uint64, prefix []byte) (family, error) {
 	puts, deletes := t.putsOf(hash).Load(), t.deletes.Load()
-	f := family{prefix: string(prefix)}
+	var backwards family
 	end := bytes.Clone(prefix)
 	end[len(end)-1]++ // the byte after '#'
 	err := t.Table.Scan(ctx, prefix, end, maxRows+1, func(key []byte) bool {
-		f.rows = append(f.rows, string(key[len(prefix):]))
+		backwards.add(key[len(prefix):])
 		return true
 	})
+	f := family{prefix: string(prefix)}
 	if err != nil {
 		return f, err
 	}
-	if len(f.rows) > maxRows {
-		f.rows, f.large = nil, true
+	if n := len(backwards.ends); n > maxRows {
+		f.large = true
+	} else {
+		f.rows, f.ends = make([]byte, 0, len(backwards.rows)), make([]uint32, 0, n)
+		for i := range n {
+			f.add(backwards.row(n - 1 - i))
+		}
 	}
-	slices.Reverse(f.rows)
 	t.known.Compute(hash, func(old family, found bool) (family, otter.ComputeOp) {
 		if t.putsOf(hash).Load() != puts || t.deletes.Load() != deletes {
 			return old, otter.CancelOp
@@ -194,7 +205,7 @@ func (t *Table) Delete(ctx context.Context, from, to []byte) error {
 	t.deletes.Add(1)
 	err := t.Table.Delete(ctx, from, to)
 	t.deletes.Add(1)
-	if prefix := prefixOf(from); prefix != nil && bytes.HasPrefix(to, prefix) {
+	if prefix := songsplayed.FamilyPrefix(from); prefix != nil && bytes.HasPrefix(to, prefix) {
 		t.known.Invalidate(t.hash(prefix))
 	} else {
 		t.known.InvalidateAll()
