@@ -9,6 +9,7 @@ import (
 
 	"homefeed/pipeline/event"
 	"homefeed/services/rpc"
+	"homefeed/services/songsplayed/rowkey"
 	"homefeed/services/songsplayed/songsplayedpb"
 )
 
@@ -22,7 +23,7 @@ func (s *Server) ListActions(ctx context.Context, req *songsplayedpb.ListActions
 	if err != nil {
 		return nil, err
 	}
-	own := appendPrefix(nil, req.GetUser(), erased)
+	own := rowkey.AppendPrefix(nil, req.GetUser(), rowkey.Erased)
 	own = own[:len(own)-len("e#")]
 	from := bytes.Clone(own)
 	if token := req.GetPageToken(); token != "" {
@@ -38,7 +39,7 @@ func (s *Server) ListActions(ctx context.Context, req *songsplayedpb.ListActions
 	resp := new(songsplayedpb.ListActionsResponse)
 	var last []byte
 	rows, failed := 0, error(nil)
-	to := append(bytes.Clone(own), byte(plays)+1)
+	to := append(bytes.Clone(own), byte(rowkey.Plays)+1)
 	err = s.table.Scan(ctx, from, to, MaxScan+1, func(key []byte) bool {
 		if rows++; rows%checkEvery == 0 {
 			failed = ctx.Err()
@@ -51,7 +52,7 @@ func (s *Server) ListActions(ctx context.Context, req *songsplayedpb.ListActions
 			return false
 		}
 		last = append(last[:0], key[len(own):]...)
-		if last[0] == byte(erased) {
+		if last[0] == byte(rowkey.Erased) {
 			return true
 		}
 		action, err := actionOf(last)
@@ -74,21 +75,21 @@ func (s *Server) ListActions(ctx context.Context, req *songsplayedpb.ListActions
 // actionOf reads a key without its listener; that of an erasure is an action of no kind.
 func actionOf(key []byte) (*songsplayedpb.Action, error) {
 	if len(key) < 2 || key[1] != '#' {
-		return nil, errMalformed
+		return nil, rowkey.ErrMalformed
 	}
 	kind := songsplayedpb.Kind_KIND_UNSPECIFIED
-	switch family(key[0]) {
-	case plays:
+	switch rowkey.Family(key[0]) {
+	case rowkey.Plays:
 		kind = songsplayedpb.Kind_KIND_PLAYED
-	case hearts:
+	case rowkey.Hearts:
 		kind = songsplayedpb.Kind_KIND_HEARTED
-	case follows:
+	case rowkey.Follows:
 		kind = songsplayedpb.Kind_KIND_FOLLOWED
-	case erased:
+	case rowkey.Erased:
 	default:
-		return nil, errMalformed
+		return nil, rowkey.ErrMalformed
 	}
-	object, ms, err := parseKey(key, len("p#"))
+	object, ms, err := rowkey.Parse(key, len("p#"))
 	if err != nil {
 		return nil, err
 	}

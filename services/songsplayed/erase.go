@@ -11,6 +11,7 @@ import (
 	"homefeed/pipeline/event"
 	"homefeed/services/rpc"
 	"homefeed/services/songsplayed/erasures"
+	"homefeed/services/songsplayed/rowkey"
 	"homefeed/services/songsplayed/songsplayedpb"
 )
 
@@ -26,7 +27,7 @@ func (s *Server) Erase(ctx context.Context, req *songsplayedpb.EraseRequest) (*s
 	if !event.ValidUser(req.GetUser()) {
 		return nil, rpc.Invalid("user", wantUser)
 	}
-	if !req.GetAt().IsValid() || req.GetAt().AsTime().UnixMilli() < 0 || ceilMillis(req.GetAt()) > maxMillis {
+	if !req.GetAt().IsValid() || req.GetAt().AsTime().UnixMilli() < 0 || ceilMillis(req.GetAt()) > rowkey.MaxMillis {
 		return nil, rpc.Invalid("at", "want a time from 1970 to 2286")
 	}
 	if ahead := req.GetAhead(); ahead != nil && (!ahead.IsValid() || ahead.AsDuration() < 0 || ahead.AsDuration() > maxAhead) {
@@ -44,7 +45,7 @@ func (s *Server) Erase(ctx context.Context, req *songsplayedpb.EraseRequest) (*s
 		}
 	}
 	s.erasures.Add(req.GetUser())
-	mark := appendMillis(appendPrefix(nil, req.GetUser(), erased), at)
+	mark := rowkey.AppendMillis(rowkey.AppendPrefix(nil, req.GetUser(), rowkey.Erased), at)
 	mark = append(append(mark, '#'), tombstone...)
 	now := s.now().UnixMilli()
 	rows := []Row{{Key: mark, Time: at}, {Key: erasures.Key(req.GetUser(), now), Time: now}}
@@ -64,14 +65,14 @@ func (s *Server) Erase(ctx context.Context, req *songsplayedpb.EraseRequest) (*s
 
 // newest is the time of the listener's newest action up to ahead after at, or at when there is none after it.
 func (s *Server) newest(ctx context.Context, user string, at int64, ahead time.Duration) (int64, error) {
-	end := min(at+ahead.Milliseconds(), maxMillis)
+	end := min(at+ahead.Milliseconds(), rowkey.MaxMillis)
 	newest := at
 	for _, f := range actions {
-		from, to, prefix := bounds(user, f, at, end+1)
+		from, to, prefix := rowkey.Bounds(user, f, at, end+1)
 		var malformed error
 		err := s.table.Scan(ctx, from, to, 1, func(key []byte) bool {
 			var ms int64
-			if _, ms, malformed = parseKey(key, prefix); malformed == nil {
+			if _, ms, malformed = rowkey.Parse(key, prefix); malformed == nil {
 				newest = max(newest, ms)
 			}
 			return false
@@ -89,7 +90,7 @@ func (s *Server) newest(ctx context.Context, user string, at int64, ahead time.D
 // remove deletes what the listener did up to and including at.
 func (s *Server) remove(ctx context.Context, user string, at int64) error {
 	for _, f := range actions {
-		from, to, _ := bounds(user, f, 0, at+1)
+		from, to, _ := rowkey.Bounds(user, f, 0, at+1)
 		if err := s.table.Delete(ctx, from, to); err != nil {
 			return err
 		}
@@ -98,8 +99,8 @@ func (s *Server) remove(ctx context.Context, user string, at int64) error {
 }
 
 // countUpTo adds the number of the listener's rows of one family up to and including at to n.
-func (s *Server) countUpTo(ctx context.Context, user string, f family, at int64, n *int64) error {
-	from, to, _ := bounds(user, f, 0, at+1)
+func (s *Server) countUpTo(ctx context.Context, user string, f rowkey.Family, at int64, n *int64) error {
+	from, to, _ := rowkey.Bounds(user, f, 0, at+1)
 	return s.table.Scan(ctx, from, to, MaxScan, func([]byte) bool { *n++; return true })
 }
 
@@ -143,11 +144,11 @@ func (s *Server) erasedAt(ctx context.Context, user string) (at int64, err error
 			return -1, err
 		}
 	}
-	from, to, prefix := bounds(user, erased, 0, maxMillis+1)
+	from, to, prefix := rowkey.Bounds(user, rowkey.Erased, 0, rowkey.MaxMillis+1)
 	at = -1
 	var malformed error
 	err = s.table.Scan(ctx, from, to, 1, func(key []byte) bool { // the newest comes first
-		_, at, malformed = parseKey(key, prefix)
+		_, at, malformed = rowkey.Parse(key, prefix)
 		return false
 	})
 	if err == nil {

@@ -6,9 +6,9 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"strings"
 
 	"homefeed/services/rpc"
+	"homefeed/services/songsplayed/rowkey"
 	"homefeed/services/songsplayed/songsplayedpb"
 	"homefeed/shelves/shelf"
 )
@@ -28,7 +28,7 @@ func (s *Server) ExportPlays(ctx context.Context, req *songsplayedpb.ExportPlays
 	e := export{wanted: n, resp: &songsplayedpb.ExportPlaysResponse{}}
 	from := []byte(firstKey)
 	if token := req.GetPageToken(); token != "" {
-		listener, f, err := splitKey([]byte(token))
+		listener, f, err := rowkey.Split([]byte(token))
 		if err != nil || len(token) > MaxKey {
 			return nil, rpc.Invalid("page_token", "want one that ExportPlays has returned")
 		}
@@ -36,7 +36,7 @@ func (s *Server) ExportPlays(ctx context.Context, req *songsplayedpb.ExportPlays
 		if err := s.readErased(ctx, &e, listener); err != nil {
 			return nil, tableError("exporting plays", err)
 		}
-		if f == plays {
+		if f == rowkey.Plays {
 			e.listener, e.before = listener, true
 		}
 	}
@@ -76,14 +76,14 @@ type export struct {
 }
 
 func (e *export) add(key []byte) error {
-	listener, f, err := splitKey(key)
-	if err != nil || f != plays {
-		if f == erased && err == nil {
+	listener, f, err := rowkey.Split(key)
+	if err != nil || f != rowkey.Plays {
+		if f == rowkey.Erased && err == nil {
 			err = e.erase(key, listener)
 		}
 		return err
 	}
-	track, ms, err := parseKey(key, len(listener)+len("p#"))
+	track, ms, err := rowkey.Parse(key, len(listener)+len("p#"))
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (e *export) add(key []byte) error {
 
 // erase notes what a listener had erased, which is met before the listener's plays, the newest first.
 func (e *export) erase(key, listener []byte) error {
-	_, at, err := parseKey(key, len(listener)+len("e#"))
+	_, at, err := rowkey.Parse(key, len(listener)+len("e#"))
 	if err == nil && !bytes.Equal(listener, e.erasedOf) {
 		e.erasedOf, e.erasedAt = append(e.erasedOf[:0], listener...), at
 	}
@@ -113,24 +113,14 @@ func (e *export) erase(key, listener []byte) error {
 
 // readErased notes it for a page that begins amid a listener's rows.
 func (s *Server) readErased(ctx context.Context, e *export, listener []byte) error {
-	from := append(bytes.Clone(listener), byte(erased), '#')
-	to := append(bytes.Clone(listener), byte(erased), '#'+1)
+	from := append(bytes.Clone(listener), byte(rowkey.Erased), '#')
+	to := append(bytes.Clone(listener), byte(rowkey.Erased), '#'+1)
 	var malformed error
 	err := s.table.Scan(ctx, from, to, 1, func(key []byte) bool {
 		malformed = e.erase(key, listener)
 		return false
 	})
 	return cmp.Or(err, malformed)
-}
-
-// splitKey is the part of a key that is the listener's, with the '#' behind it, and the family that follows.
-func splitKey(key []byte) (listener []byte, f family, err error) {
-	parts := strings.SplitN(string(key), "#", 5) // u, hash, user, family, rest
-	if len(parts) < 5 || parts[0] != "u" || len(parts[3]) != 1 {
-		return nil, 0, errMalformed
-	}
-	at := len("u#") + len(parts[1]) + len("#") + len(parts[2]) + len("#")
-	return key[:at:at], family(parts[3][0]), nil
 }
 
 // Played is one play of somebody.

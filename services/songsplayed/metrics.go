@@ -42,16 +42,3 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	}
 	return m, nil
 }
-
-// String is the family as metrics call it.
-func (f family) String() string {
-	switch f {
-	case plays:
-		return "played"
-	case hearts:
-		return "hearted"
-	case follows:
-		return "followed"
-	}
-	return "unknown"
-}

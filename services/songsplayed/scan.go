@@ -5,6 +5,7 @@ import (
 	"context"
 
 	"homefeed/services/rpc"
+	"homefeed/services/songsplayed/rowkey"
 	"homefeed/services/songsplayed/songsplayedpb"
 	"homefeed/services/songsplayed/tally"
 )
@@ -21,7 +22,7 @@ func (s *Server) scan(ctx context.Context, in span, limit int, visit func(object
 	if in.start >= in.end {
 		return false, nil
 	}
-	from, to, prefix := bounds(in.user, in.family, in.start, in.end)
+	from, to, prefix := rowkey.Bounds(in.user, in.family, in.start, in.end)
 	rows, failed := 0, error(nil)
 	// One row over MaxScan tells a span that ends there from one that goes on.
 	err = s.table.Scan(ctx, from, to, min(limit, MaxScan+1), func(key []byte) bool {
@@ -34,7 +35,7 @@ func (s *Server) scan(ctx context.Context, in span, limit int, visit func(object
 				return false
 			}
 		}
-		object, ms, err := parseKey(key, prefix)
+		object, ms, err := rowkey.Parse(key, prefix)
 		if err != nil {
 			failed = err
 			return false
@@ -91,7 +92,7 @@ func page(size int32, otherwise, most int) (int, error) {
 
 // CountPlays counts plays by track, and by artist when there is a catalogue.
 func (s *Server) CountPlays(ctx context.Context, req *songsplayedpb.CountPlaysRequest) (*songsplayedpb.CountPlaysResponse, error) {
-	in, err := newSpan(plays, req.GetUser(), req.GetStart(), req.GetEnd())
+	in, err := newSpan(rowkey.Plays, req.GetUser(), req.GetStart(), req.GetEnd())
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 	"homefeed/pipeline/event"
 	"homefeed/services/rpc"
 	"homefeed/services/songsplayed/erasures"
+	"homefeed/services/songsplayed/rowkey"
 	"homefeed/services/songsplayed/songsplayedpb"
 	"homefeed/services/songsplayed/tally"
 )
@@ -104,7 +105,7 @@ func (s *Server) Record(ctx context.Context, req *songsplayedpb.RecordRequest) (
 			return nil, rpc.Invalid(fmt.Sprintf("actions[%d].%s", i, bad.Field), bad.Want)
 		}
 		begin := len(keys)
-		keys = appendKey(keys, f, a)
+		keys = rowkey.Append(keys, a.GetUser(), f, a.GetTimeMs(), a.GetObject())
 		rows[i] = Row{Key: keys[begin:len(keys):len(keys)], Time: a.GetTimeMs()}
 		count[f]++
 	}
@@ -116,7 +117,7 @@ func (s *Server) Record(ctx context.Context, req *songsplayedpb.RecordRequest) (
 	}
 	for f, n := range count {
 		if n > 0 {
-			s.metrics.actions.WithLabelValues(family(f).String()).Add(float64(n))
+			s.metrics.actions.WithLabelValues(rowkey.Family(f).String()).Add(float64(n))
 		}
 	}
 	return &songsplayedpb.RecordResponse{}, nil
@@ -124,7 +125,7 @@ func (s *Server) Record(ctx context.Context, req *songsplayedpb.RecordRequest) (
 
 // ListPlays lists plays, newest first.
 func (s *Server) ListPlays(ctx context.Context, req *songsplayedpb.ListPlaysRequest) (*songsplayedpb.ListPlaysResponse, error) {
-	in, err := newSpan(plays, req.GetUser(), req.GetStart(), req.GetEnd())
+	in, err := newSpan(rowkey.Plays, req.GetUser(), req.GetStart(), req.GetEnd())
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +138,7 @@ func (s *Server) ListPlays(ctx context.Context, req *songsplayedpb.ListPlaysRequ
 
 // ListHearts lists each hearted track once, hearted last first.
 func (s *Server) ListHearts(ctx context.Context, req *songsplayedpb.ListHeartsRequest) (*songsplayedpb.ListHeartsResponse, error) {
-	in, err := newSpan(hearts, req.GetUser(), nil, req.GetEnd())
+	in, err := newSpan(rowkey.Hearts, req.GetUser(), nil, req.GetEnd())
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +151,7 @@ func (s *Server) ListHearts(ctx context.Context, req *songsplayedpb.ListHeartsRe
 
 // ListFollows lists each followed artist once, followed last first.
 func (s *Server) ListFollows(ctx context.Context, req *songsplayedpb.ListFollowsRequest) (*songsplayedpb.ListFollowsResponse, error) {
-	in, err := newSpan(follows, req.GetUser(), nil, req.GetEnd())
+	in, err := newSpan(rowkey.Follows, req.GetUser(), nil, req.GetEnd())
 	if err != nil {
 		return nil, err
 	}
@@ -184,15 +185,15 @@ func tableError(doing string, err error) error {
 
 // span is a listener's actions of one family at times start ≤ ms < end.
 type span struct {
-	family     family
+	family     rowkey.Family
 	user       string
 	start, end int64
 }
 
 // newSpan checks a request's range. Times without a whole millisecond count as the next one: start is included and
 // end is not, and actions have whole ones.
-func newSpan(f family, user string, start, end *timestamppb.Timestamp) (span, error) {
-	s := span{family: f, user: user, end: maxMillis + 1}
+func newSpan(f rowkey.Family, user string, start, end *timestamppb.Timestamp) (span, error) {
+	s := span{family: f, user: user, end: rowkey.MaxMillis + 1}
 	if !event.ValidUser(user) {
 		return s, rpc.Invalid("user", wantUser)
 	}
@@ -214,5 +215,5 @@ func newSpan(f family, user string, start, end *timestamppb.Timestamp) (span, er
 // ceilMillis is t in whole milliseconds, rounded up, within what keys can hold.
 func ceilMillis(t *timestamppb.Timestamp) int64 {
 	ms := t.GetSeconds()*1000 + (int64(t.GetNanos())+999_999)/1_000_000
-	return min(max(ms, 0), maxMillis+1)
+	return min(max(ms, 0), rowkey.MaxMillis+1)
 }

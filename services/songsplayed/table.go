@@ -3,6 +3,8 @@ package songsplayed
 import (
 	"context"
 	"errors"
+
+	"homefeed/services/songsplayed/rowkey"
 )
 
 // Table is the ordered rows that the service keeps: a set of keys, each with the time of what it stands for. A key
@@ -30,7 +32,7 @@ type Row struct {
 }
 
 // MaxKey is the length of the longest key in bytes.
-const MaxKey = len("u#0123##p#") + 64 + millisWidth + len("#") + 128
+const MaxKey = rowkey.MaxLen
 
 // ErrClosed is what a table returns after Close.
 var ErrClosed = errors.New("the songs-played table is closed")

@@ -14,6 +14,7 @@ import (
 	"github.com/maypok86/otter/v2" // a bounded cache that tells what is asked for again from what is not
 
 	"homefeed/services/songsplayed"
+	"homefeed/services/songsplayed/rowkey"
 )
 
 // maxRows is how many rows of a listener's family are remembered; whoever has more is read from the table.
@@ -65,7 +66,7 @@ func (t *Table) Put(ctx context.Context, rows []songsplayed.Row) error {
 	}
 	parts := make([]part, len(rows))
 	for i, r := range rows {
-		prefix := songsplayed.FamilyPrefix(r.Key)
+		prefix := rowkey.Prefix(r.Key)
 		parts[i] = part{prefix, t.hash(prefix)}
 		t.putsOf(parts[i].hash).Add(1)
 	}
@@ -133,7 +134,7 @@ func (f family) with(row []byte) family {
 
 // Scan is songsplayed.Table's.
 func (t *Table) Scan(ctx context.Context, from, to []byte, limit int, visit func(key []byte) bool) error {
-	prefix := songsplayed.FamilyPrefix(from)
+	prefix := rowkey.Prefix(from)
 	if prefix == nil || !bytes.HasPrefix(to, prefix) {
 		return t.Table.Scan(ctx, from, to, limit, visit)
 	}
@@ -160,7 +161,7 @@ func (t *Table) Scan(ctx context.Context, from, to []byte, limit int, visit func
 
 func (f *family) scan(from, to []byte, limit int, visit func(key []byte) bool) {
 	first, last := from[len(f.prefix):], to[len(f.prefix):]
-	key := append(make([]byte, 0, songsplayed.MaxKey), f.prefix...)
+	key := append(make([]byte, 0, rowkey.MaxLen), f.prefix...)
 	for i := f.from(first) - 1; i >= 0 && bytes.Compare(f.row(i), last) < 0 && limit > 0; i-- {
 		if !visit(append(key, f.row(i)...)) {
 			return
@@ -205,7 +206,7 @@ func (t *Table) Delete(ctx context.Context, from, to []byte) error {
 	t.deletes.Add(1)
 	err := t.Table.Delete(ctx, from, to)
 	t.deletes.Add(1)
-	if prefix := songsplayed.FamilyPrefix(from); prefix != nil && bytes.HasPrefix(to, prefix) {
+	if prefix := rowkey.Prefix(from); prefix != nil && bytes.HasPrefix(to, prefix) {
 		t.known.Invalidate(t.hash(prefix))
 	} else {
 		t.known.InvalidateAll()

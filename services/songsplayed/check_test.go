@@ -7,6 +7,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"homefeed/services/songsplayed/rowkey"
 	"homefeed/services/songsplayed/songsplayedpb"
 )
 
@@ -22,22 +23,15 @@ func TestLayout(t *testing.T) {
 	}{
 		{action(songsplayedpb.Kind_KIND_PLAYED, "ann", "t1", 1_750_000_000_123), "u#4991#ann#p#8249999999876#t1"},
 		{action(songsplayedpb.Kind_KIND_HEARTED, "ann", "t1", 0), "u#4991#ann#h#9999999999999#t1"},
-		{action(songsplayedpb.Kind_KIND_FOLLOWED, "ann", "a:1", maxMillis), "u#4991#ann#f#0000000000000#a:1"},
+		{action(songsplayedpb.Kind_KIND_FOLLOWED, "ann", "a:1", rowkey.MaxMillis), "u#4991#ann#f#0000000000000#a:1"},
 	} {
 		f, bad := check(test.action)
 		if bad != nil {
 			t.Fatal(bad)
 		}
-		if got := string(appendKey(nil, f, test.action)); got != test.want {
+		if got := string(rowkey.Append(nil, test.action.GetUser(), f, test.action.GetTimeMs(), test.action.GetObject())); got != test.want {
 			t.Errorf("%v: got %s, want %s", test.action, got, test.want)
 		}
-	}
-}
-
-func TestLongestKey(t *testing.T) {
-	a := action(songsplayedpb.Kind_KIND_PLAYED, strings.Repeat("u", 64), strings.Repeat("o", 128), 1)
-	if got := len(appendKey(nil, plays, a)); got != MaxKey {
-		t.Errorf("the longest key has %d bytes; MaxKey is %d", got, MaxKey)
 	}
 }
 
@@ -48,7 +42,7 @@ func TestCheck(t *testing.T) {
 		field  string // empty: fine
 	}{
 		{action(played, "ann", "t1", 0), ""},
-		{action(played, "ann", "t1", maxMillis), ""},
+		{action(played, "ann", "t1", rowkey.MaxMillis), ""},
 		{nil, "kind"},
 		{action(0, "ann", "t1", 1), "kind"},
 		{action(4, "ann", "t1", 1), "kind"},
@@ -59,7 +53,7 @@ func TestCheck(t *testing.T) {
 		{action(played, "ann", "t#1", 1), "object"},
 		{action(played, "ann", strings.Repeat("o", 129), 1), "object"},
 		{action(played, "ann", "t1", -1), "time_ms"},
-		{action(played, "ann", "t1", maxMillis+1), "time_ms"},
+		{action(played, "ann", "t1", rowkey.MaxMillis+1), "time_ms"},
 	} {
 		field := ""
 		if _, bad := check(test.action); bad != nil {
@@ -75,20 +69,20 @@ func TestCheck(t *testing.T) {
 func TestBounds(t *testing.T) {
 	user := rapid.SampledFrom([]string{"a", "a.", "ab", "b", "a-p"})
 	kind := rapid.SampledFrom([]songsplayedpb.Kind{1, 2, 3})
-	ms := rapid.OneOf(rapid.Int64Range(0, 12), rapid.Int64Range(maxMillis-3, maxMillis), rapid.Int64Range(0, maxMillis))
+	ms := rapid.OneOf(rapid.Int64Range(0, 12), rapid.Int64Range(rowkey.MaxMillis-3, rowkey.MaxMillis), rapid.Int64Range(0, rowkey.MaxMillis))
 	rapid.Check(t, func(t *rapid.T) {
 		a := action(kind.Draw(t, "kind"), user.Draw(t, "user"), rapid.StringMatching(`[A-Za-z0-9._:-]{1,128}`).Draw(t, "object"), ms.Draw(t, "time"))
 		f, bad := check(a)
 		if bad != nil {
 			t.Fatal(bad)
 		}
-		in := span{family: rapid.SampledFrom([]family{plays, hearts, follows}).Draw(t, "family"), user: user.Draw(t, "span's user"),
+		in := span{family: rapid.SampledFrom([]rowkey.Family{rowkey.Plays, rowkey.Hearts, rowkey.Follows}).Draw(t, "family"), user: user.Draw(t, "span's user"),
 			start: ms.Draw(t, "start"), end: ms.Draw(t, "end") + 1}
 		if in.start >= in.end {
 			t.Skip("an empty span has no bounds")
 		}
-		from, to, prefix := bounds(in.user, in.family, in.start, in.end)
-		key := appendKey(nil, f, a)
+		from, to, prefix := rowkey.Bounds(in.user, in.family, in.start, in.end)
+		key := rowkey.Append(nil, a.GetUser(), f, a.GetTimeMs(), a.GetObject())
 		got := bytes.Compare(from, key) <= 0 && bytes.Compare(key, to) < 0
 		want := f == in.family && a.User == in.user && in.start <= a.TimeMs && a.TimeMs < in.end
 		if got != want {
@@ -97,68 +91,11 @@ func TestBounds(t *testing.T) {
 		if !want {
 			return
 		}
-		object, at, err := parseKey(key, prefix)
+		object, at, err := rowkey.Parse(key, prefix)
 		if err != nil || string(object) != a.Object || at != a.TimeMs {
 			t.Fatalf("%s: read as %s at %d, error %v", key, object, at, err)
 		}
 	})
-}
-
-// TestKeyOrder: of two actions of a family, the newer has the smaller key.
-func TestKeyOrder(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		ms := rapid.Int64Range(0, maxMillis)
-		a, b := ms.Draw(t, "a"), ms.Draw(t, "b")
-		if got, want := bytes.Compare(appendMillis(nil, a), appendMillis(nil, b)), compare(b, a); got != want {
-			t.Fatalf("%d and %d compare as %d, want %d", a, b, got, want)
-		}
-	})
-}
-
-func compare(a, b int64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
-}
-
-// FuzzParseKey: any bytes are either malformed or exactly what the key of what was read looks like.
-func FuzzParseKey(f *testing.F) {
-	a := action(songsplayedpb.Kind_KIND_PLAYED, "ann", "t1", 1_750_000_000_123)
-	prefix := appendPrefix(nil, a.User, plays)
-	f.Add(appendKey(nil, plays, a)[len(prefix):])
-	f.Add([]byte("0000000000000#"))
-	f.Add([]byte("00000000000-1#t"))
-	f.Fuzz(func(t *testing.T, tail []byte) {
-		key := append(bytes.Clone(prefix), tail...)
-		object, ms, err := parseKey(key, len(prefix))
-		if err != nil {
-			return
-		}
-		again := append(append(appendMillis(bytes.Clone(prefix), ms), '#'), object...)
-		if ms < 0 || ms > maxMillis || len(object) == 0 || !bytes.Equal(again, key) {
-			t.Errorf("%q was read as %q at %d", key, object, ms)
-		}
-	})
-}
-
-// TestFamilyPrefix: keys that are not of an action have none.
-func TestFamilyPrefix(t *testing.T) {
-	for key, want := range map[string]string{
-		"u#0123#ann#p#9999999999999#t1": "u#0123#ann#p#",
-		"u#0123#ann#p#":                 "u#0123#ann#p#",
-		"u#0123#ann#p":                  "",
-		"u#0123#ann#":                   "",
-		"e#0123#ann#p#9999999999999#t1": "",
-		"":                              "",
-	} {
-		if got := FamilyPrefix([]byte(key)); string(got) != want {
-			t.Errorf("%s: prefix %q, want %q", key, got, want)
-		}
-	}
 }
 
 // FuzzAppendKey: what check lets through makes a key that is read back, and keeps to its listener's prefix.
@@ -171,12 +108,12 @@ func FuzzAppendKey(f *testing.F) {
 		if bad != nil {
 			return
 		}
-		key := appendKey(nil, fam, a)
-		prefix := appendPrefix(nil, user, fam)
-		gotObject, gotMs, err := parseKey(key, len(prefix))
+		key := rowkey.Append(nil, a.GetUser(), fam, a.GetTimeMs(), a.GetObject())
+		prefix := rowkey.AppendPrefix(nil, user, fam)
+		gotObject, gotMs, err := rowkey.Parse(key, len(prefix))
 		if err != nil || string(gotObject) != object || gotMs != ms || len(key) > MaxKey || !bytes.HasPrefix(key, prefix) ||
-			bytes.Count(key, []byte("#")) != 5 || !bytes.Equal(FamilyPrefix(key), prefix) {
-			t.Errorf("%v: key %q (prefix %q) was read as %q at %d, error %v", a, key, FamilyPrefix(key), gotObject, gotMs, err)
+			bytes.Count(key, []byte("#")) != 5 || !bytes.Equal(rowkey.Prefix(key), prefix) {
+			t.Errorf("%v: key %q (prefix %q) was read as %q at %d, error %v", a, key, rowkey.Prefix(key), gotObject, gotMs, err)
 		}
 	})
 }
