@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -25,11 +26,15 @@ type Config struct {
 	Seed      uint64  // of everything made up
 	Rate      float64 // live events a second with -demo
 	Days      int     // of history with -demo
+	Memory    int     // MiB that Go's memory is kept within, by memlimit.Keep; 0: defaultMemory
 	Verbose   bool    // log everything
 	// Retrain is how often vectors are learnt anew from what was played. 0 is never: training takes a processor for
 	// seconds to minutes, and shelves that change by themselves are what one wants to have asked for.
 	Retrain time.Duration
 }
+
+// defaultMemory is for 5,000 listeners who play 500 tracks a second: some 100 MiB are in use then.
+const defaultMemory = 320
 
 // parse reads the flags. Its error has been shown to the user on out already.
 func parse(args []string, out io.Writer) (Config, error) {
@@ -50,6 +55,7 @@ func parse(args []string, out io.Writer) (Config, error) {
 	fs.Float64Var(&c.Rate, "rate", 5, "live events a second with -demo")
 	fs.IntVar(&c.Days, "days", 30, "days of history with -demo")
 	fs.DurationVar(&c.Retrain, "retrain", 0, "learn vectors anew from what was played, so `often`; they serve unless they are worse than the old ones. 0: never")
+	fs.IntVar(&c.Memory, "memory", defaultMemory, "`MiB` to keep Go's memory within, unless more than half is in use; what the stores take is beside it, and GOMEMLIMIT goes before it")
 	fs.BoolVar(&c.Verbose, "v", false, "log everything, not only warnings, to the terminal")
 	if err := fs.Parse(args); err != nil {
 		return c, err
@@ -91,11 +97,14 @@ func (c *Config) validate(rest []string) error {
 		return fmt.Errorf("-rate %v: want more than 0 and at most 1000", c.Rate)
 	case c.Retrain < 0 || c.Retrain > 0 && c.Retrain < time.Second:
 		return fmt.Errorf("-retrain %v: want 1s or more, or 0 for never", c.Retrain)
+	case c.Memory < 0 || c.Memory > 0 && c.Memory < 64 || c.Memory > 1<<20:
+		return fmt.Errorf("-memory %d: want MiB, 64 to 1048576, or 0 for %d", c.Memory, defaultMemory)
 	case c.Days < 1 || c.Days > 365:
 		return fmt.Errorf("-days %d: want 1 to 365", c.Days)
 	}
 	if c.Driver == "beam" && c.GRPC == "" {
 		c.GRPC = "127.0.0.1:0" // the other process records there
 	}
+	c.Memory = cmp.Or(c.Memory, defaultMemory)
 	return nil
 }

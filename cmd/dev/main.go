@@ -37,8 +37,9 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	log := slog.New(slog.NewTextHandler(errOut, &slog.HandlerOptions{Level: level}))
 	slog.SetDefault(log) // for libraries that log by themselves
 	if os.Getenv("GOGC") == "" {
-		// What is kept is small, and a refresh allocates much: with 100 the collector takes a tenth of the time.
-		debug.SetGCPercent(200)
+		// What is kept is small, and a refresh allocates much: with 100 the collector takes a tenth of the time. Its limit
+		// is Config.Memory, which is made use of early this way, so that memory does not grow as what is kept does.
+		debug.SetGCPercent(400)
 	}
 	if err := serve(ctx, cfg, out, log); err != nil {
 		fmt.Fprintf(errOut, "dev: %v\n", err)

@@ -19,6 +19,7 @@ import (
 	"homefeed/api/rowcache"
 	"homefeed/cmd/dev/demo"
 	"homefeed/cmd/dev/devtoken"
+	"homefeed/cmd/dev/memlimit"
 	"homefeed/cmd/dev/page"
 	"homefeed/pipeline/bus/local"
 	"homefeed/pipeline/trigger"
@@ -63,6 +64,11 @@ func serve(ctx context.Context, cfg Config, out io.Writer, log *slog.Logger) (er
 	if p.library, err = openLibrary(ctx, cfg, out); err != nil {
 		return err
 	}
+	memory := os.Getenv("GOMEMLIMIT")
+	if memory == "" {
+		memory = fmt.Sprintf("%d MiB", cfg.Memory)
+		p.parts.Go("memory limit", func(ctx context.Context) error { return memlimit.Keep(ctx, int64(cfg.Memory)<<20) })
+	}
 	for _, start := range []func(context.Context) error{
 		p.startBus, p.startStore, p.startServices, p.startPipeline, p.startRunner, p.startAdmin, p.startAPI,
 	} {
@@ -70,7 +76,7 @@ func serve(ctx context.Context, cfg Config, out io.Writer, log *slog.Logger) (er
 			return err
 		}
 	}
-	fmt.Fprintf(out, "homefeed is up: %s (metrics: http://%s/metrics)\n", p.url, cfg.Admin)
+	fmt.Fprintf(out, "homefeed is up: %s (metrics: http://%s/metrics; Go's memory: %s)\n", p.url, cfg.Admin, memory)
 	if cfg.Demo {
 		p.parts.Go("demo", func(ctx context.Context) error {
 			return demo.Run(ctx, demo.Config{
