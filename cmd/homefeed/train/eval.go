@@ -94,7 +94,13 @@ type result struct {
 func (r result) hitRate() string { return plusMinus(r.Mean.HitRate, r.Spread.HitRate) }
 func (r result) ndcg() string    { return plusMinus(r.Mean.NDCG, r.Spread.NDCG) }
 
-func plusMinus(mean, spread float64) string { return fmt.Sprintf("%.4f ± %.4f", mean, spread) }
+// plusMinus leaves out a spread that there is none of, but not its place.
+func plusMinus(mean, spread float64) string {
+	if spread == 0 {
+		return fmt.Sprintf("%.4f%9s", mean, "")
+	}
+	return fmt.Sprintf("%.4f ± %.4f", mean, spread)
+}
 
 // baselines have no seeds, and so no spread.
 func baselines(test *evaluate.Test) []result {

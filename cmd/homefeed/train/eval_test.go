@@ -46,7 +46,7 @@ func mixed(t *testing.T) string {
 func scores(t *testing.T, table string) map[string]float64 {
 	t.Helper()
 	found := map[string]float64{}
-	for _, row := range regexp.MustCompile(`(?m)^ *(\S.*?)  +(0\.\d{4}) ± 0\.\d{4}  0\.\d{4} ± 0\.\d{4}$`).FindAllStringSubmatch(table, -1) {
+	for _, row := range regexp.MustCompile(`(?m)^ *(\S.*?)  +(0\.\d{4})(?: ± 0\.\d{4}| {9})  0\.\d{4}(?: ± 0\.\d{4}| {9})$`).FindAllStringSubmatch(table, -1) {
 		hr, err := strconv.ParseFloat(row[2], 64)
 		if err != nil {
 			t.Fatal(err)
@@ -67,6 +67,9 @@ func TestEvalTellsHowGoodItIs(t *testing.T) {
 	// Popularity knows no groups.
 	if len(got) != 3 || got["word2vec"] < .7 || got["Markov"] < .7 || got["popularity"] > .5 {
 		t.Errorf("scores %v in\n%s", got, out.String())
+	}
+	if regexp.MustCompile(`(popularity|Markov).*±`).MatchString(out.String()) {
+		t.Errorf("a spread of what is always the same in\n%s", out.String())
 	}
 	for _, want := range []string{"seed 1 of 2, epoch 40 of 40, 100%", "seed 2 of 2, epoch", "The next track in 500 playlists"} {
 		if !strings.Contains(out.String(), want) {
@@ -106,9 +109,24 @@ func TestSweepTriesEverySetting(t *testing.T) {
 	}
 }
 
+// A simple way is a dashed line from above the first setting to below the last.
+func TestChartDrawsSimpleWays(t *testing.T) {
+	one := result{"one", evaluate.Summary{Mean: evaluate.Score{HitRate: .1, NDCG: .05}}}
+	drawn := chart("", []result{one, one}, []result{one})
+	dashed := regexp.MustCompile(`<line x1="(.*?)" y1="(\d+)" x2="(.*?)" y2="(\d+)" stroke="#777" stroke-dasharray`).FindSubmatch(drawn)
+	if dashed == nil {
+		t.Fatalf("no dashed line in\n%s", drawn)
+	}
+	top, _ := strconv.Atoi(string(dashed[2]))
+	bottom, _ := strconv.Atoi(string(dashed[4]))
+	if !bytes.Equal(dashed[1], dashed[3]) || top >= headHeight || bottom < headHeight+2*rowHeight {
+		t.Errorf("dashed line %s: want one upright past %d to %d", dashed[0], headHeight, headHeight+2*rowHeight)
+	}
+}
+
 func TestChartIsXML(t *testing.T) {
 	odd := []result{{name: `<&">`, Summary: evaluate.Summary{Mean: evaluate.Score{HitRate: .1, NDCG: .05}}}}
-	for name, drawn := range map[string][]byte{"odd names": chart(odd, odd), "nothing": chart(nil, nil), "zeros": chart([]result{{}}, nil)} {
+	for name, drawn := range map[string][]byte{"odd names": chart(`<&">`, odd, odd), "nothing": chart("", nil, nil), "zeros": chart("", []result{{}}, nil)} {
 		decoder := xml.NewDecoder(bytes.NewReader(drawn))
 		for {
 			_, err := decoder.Token()

@@ -111,7 +111,8 @@ func Sweep(ctx context.Context, cfg SweepConfig, out io.Writer) error {
 	slices.SortStableFunc(tried, func(a, b result) int { return cmp.Compare(b.Mean.HitRate, a.Mean.HitRate) })
 	simple := baselines(test)
 
-	fmt.Fprintf(out, "\nThe next track in %d playlists; mean ± deviation of %d seeds\n\n", test.Queries(), cfg.Seeds)
+	title := fmt.Sprintf("The next track in %d playlists; mean ± deviation of %d seeds", test.Queries(), cfg.Seeds)
+	fmt.Fprintf(out, "\n%s\n\n", title)
 	table := newTable(out)
 	fmt.Fprintf(table, "setting\tHR@%d\tNDCG@%d\t\n", evaluate.K, evaluate.K)
 	for _, row := range append(slices.Clone(tried), simple...) {
@@ -120,7 +121,7 @@ func Sweep(ctx context.Context, cfg SweepConfig, out io.Writer) error {
 	if err := table.Flush(); err != nil || cfg.Chart == "" {
 		return err
 	}
-	if err := os.WriteFile(cfg.Chart, chart(tried, simple), 0o644); err != nil {
+	if err := os.WriteFile(cfg.Chart, chart(title, tried, simple), 0o644); err != nil {
 		return fmt.Errorf("writing chart: %w", err)
 	}
 	fmt.Fprintf(out, "\n%s has it as a chart\n", cfg.Chart)
