@@ -17,7 +17,7 @@ import (
 
 func sourceFlags(fs *flag.FlagSet, s *train.Source) {
 	fs.StringVar(&s.In, "in", "", "`file` of playlists, one a line; perhaps gzipped")
-	fs.StringVar((*string)(&s.Format), "format", "", "of -in: text (track ids by blanks), or jsonl (objects such as {\"tracks\":[\"a\",\"b\"]}); empty: by its name")
+	fs.StringVar((*string)(&s.Format), "format", "", "of -in: text (track ids by blanks), or jsonl ({\"tracks\":[\"a\",\"b\"]} or [\"a\",\"b\"]); empty: by its name")
 	fs.StringVar(&s.SongsPlayed, "from-songs-played", "", "`address` of the songs-played service, whose listeners' sessions are the playlists")
 	plaintextFlag(fs, &s.Plaintext)
 	fs.DurationVar(&s.Pause, "pause", sessions.Pause, "without a play ends a session")

@@ -18,8 +18,8 @@ type Format string
 const (
 	// Text is track ids separated by blanks.
 	Text Format = "text"
-	// JSONLines is an object whose "tracks" are a list of track ids: {"tracks":["a","b"]}. What else it holds is
-	// passed over.
+	// JSONLines is a list of track ids, ["a","b"], or an object whose "tracks" are one: {"tracks":["a","b"]}. What else
+	// the object holds is passed over.
 	JSONLines Format = "jsonl"
 )
 
@@ -109,18 +109,23 @@ func (c *Corpus) text(line []byte) error {
 }
 
 func (c *Corpus) json(line []byte) error {
-	if len(bytes.TrimSpace(line)) == 0 {
+	line = bytes.TrimSpace(line)
+	if len(line) == 0 {
 		return nil
 	}
 	var playlist struct {
 		Tracks []string `json:"tracks"`
 	}
-	err := json.Unmarshal(line, &playlist)
+	var into any = &playlist
+	if line[0] == '[' {
+		into = &playlist.Tracks
+	}
+	err := json.Unmarshal(line, into)
 	if err == nil && playlist.Tracks == nil {
 		err = errors.New("no tracks")
 	}
 	if err != nil {
-		return fmt.Errorf(`want an object such as {"tracks":["a","b"]}: %w`, err)
+		return fmt.Errorf(`want {"tracks":["a","b"]} or ["a","b"]: %w`, err)
 	}
 	for _, id := range playlist.Tracks {
 		if err := c.add([]byte(id)); err != nil {

@@ -280,7 +280,7 @@ func TestReadCorpus(t *testing.T) {
 }
 
 func TestReadCorpusOfJSON(t *testing.T) {
-	const text = `{"tracks":["a","b","c"],"name":"mine"}` + "\n\n" + `{"tracks":[]}` + "\n" + `{"tracks":["b","a"]}`
+	const text = `{"tracks":["a","b","c"],"name":"mine"}` + "\n\n" + `{"tracks":[]}` + "\n" + ` ["b","a"]`
 	path := filepath.Join(t.TempDir(), "playlists.jsonl")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -295,10 +295,10 @@ func TestReadCorpusOfJSON(t *testing.T) {
 		}
 	}
 	for want, line := range map[string]string{
-		`line 1: want an object such as {"tracks":["a","b"]}: `:           `["a","b"]`,
-		`line 2: want an object such as {"tracks":["a","b"]}: no tracks`:  `{"tracks":["a"]}` + "\n" + `{"track":["a"]}`,
-		`line 1: track "x/y": want`:                                       `{"tracks":["x/y"]}`,
-		`line 1: want an object such as {"tracks":["a","b"]}: json: cann`: `{"tracks":[1]}`,
+		`line 1: want {"tracks":["a","b"]} or ["a","b"]: unexpected end`: `["a"`,
+		`line 2: want {"tracks":["a","b"]} or ["a","b"]: no tracks`:      `{"tracks":["a"]}` + "\n" + `{"track":["a"]}`,
+		`line 1: track "x/y": want`:                                      `{"tracks":["x/y"]}`,
+		`line 1: want {"tracks":["a","b"]} or ["a","b"]: json: cannot`:   `{"tracks":[1]}`,
 	} {
 		if _, err := sgns.ReadCorpus(strings.NewReader(line), sgns.JSONLines); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want one with %q", err, want)
