@@ -5,10 +5,13 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -274,6 +277,30 @@ func TestStartFails(t *testing.T) {
 	}
 	if code := run(t.Context(), []string{"word2vec", "-model=/nowhere/m.bin", "-admin=" + freeAddr(t), "-listen=" + freeAddr(t)}, io.Discard, io.Discard); code != 1 {
 		t.Errorf("a model that is missing: exit code %d, want 1", code)
+	}
+}
+
+// TestInterrupted holds that a tool that is stopped says so in a word, and tells what else went wrong meanwhile.
+func TestInterrupted(t *testing.T) {
+	playlists := filepath.Join(t.TempDir(), "p.txt")
+	if err := os.WriteFile(playlists, []byte("a b c\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	var errOut strings.Builder
+	code := run(ctx, []string{"train", "-in=" + playlists, "-out=" + filepath.Join(t.TempDir(), "m.bin")}, io.Discard, &errOut)
+	if code != 1 || errOut.String() != "homefeed train: interrupted\n" {
+		t.Errorf("exit code %d, %q", code, errOut.String())
+	}
+	for err, want := range map[error]bool{
+		fmt.Errorf("x: %w", context.Canceled):                         true,
+		errors.Join(context.Canceled, errors.New("the disk is full")): false,
+		errors.New("x"): false,
+	} {
+		if cancelled(err) != want {
+			t.Errorf("cancelled(%q) = %v", err, !want)
+		}
 	}
 }
 
