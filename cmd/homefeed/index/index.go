@@ -53,9 +53,13 @@ func run(ctx context.Context, cfg Config, out io.Writer, now func() time.Time) e
 	if err := c.Save(cfg.Out); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%s: model %s, %d lists, of which %v are looked into for the 10, 100 and 1000 nearest; "+
-		"recall of 10 %.4f, by %.0f comparisons; %d labels; in %v\n", cfg.Out, c.Version, c.Index.Lists(), c.Probes,
-		c.Report.Recall, c.Report.Rows, len(c.Labels()), now().Sub(start).Round(time.Millisecond))
+	searches := "searches compare all and are exact"
+	if c.Index.Lists() > 1 {
+		searches = fmt.Sprintf("%d lists, of which %v are looked into for the 10, 100 and 1000 nearest; recall of 10 %.4f, by %.0f comparisons",
+			c.Index.Lists(), c.Probes, c.Report.Recall, c.Report.Rows)
+	}
+	fmt.Fprintf(out, "%s: model %s, %d labels; %s; in %v\n", cfg.Out, c.Version, len(c.Labels()), searches,
+		now().Sub(start).Round(time.Millisecond))
 	return nil
 }
 

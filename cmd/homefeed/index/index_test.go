@@ -37,7 +37,7 @@ func TestThereAndBack(t *testing.T) {
 	if err := run(t.Context(), cfg, &out, now); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"in.txt: 3 tracks of dimension 2\n", "1 lists", "recall of 10 1.0000", "3 labels", "in 1s"} {
+	for _, want := range []string{"in.txt: 3 tracks of dimension 2\n", "3 labels; searches compare all and are exact; in 1s\n"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("told %q, want %q", out.String(), want)
 		}
