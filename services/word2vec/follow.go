@@ -128,7 +128,11 @@ func (s *Server) refuse(seen fs.FileInfo, err error) error {
 	if before == nil || before.Error() != err.Error() {
 		reason := modelfile.ReasonOf(err)
 		f.refused.WithLabelValues(string(reason)).Inc()
-		s.log.Error("new model is refused, the one before goes on serving", "file", f.path, "reason", reason, "error", err)
+		what := "new model is refused, the one before goes on serving"
+		if s.model.Load() == nil { // this is the start, which fails
+			what = "model is refused"
+		}
+		s.log.Error(what, "file", f.path, "reason", reason, "error", err)
 	}
 	return err
 }

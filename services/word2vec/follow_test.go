@@ -181,8 +181,12 @@ func TestReload(t *testing.T) {
 	if _, err := other.Reload(t.Context(), &word2vecpb.ReloadRequest{}); status.Code(err) != codes.FailedPrecondition {
 		t.Errorf("without a file: %v", err)
 	}
-	if _, err := word2vec.OpenServer(path, word2vec.Options{}); err == nil {
+	log := &lines{}
+	if _, err := word2vec.OpenServer(path, word2vec.Options{Logger: slog.New(slog.NewTextHandler(log, nil))}); err == nil {
 		t.Error("a server began with a spoilt file")
+	}
+	if log.count("model is refused") != 1 || log.count("goes on serving") != 0 {
+		t.Error("what is logged speaks of a model that serves")
 	}
 }
 
