@@ -30,7 +30,8 @@ type Config struct {
 	Verbose   bool    // log everything
 	// Retrain is how often vectors are learnt anew from what was played. 0 is never: training takes a processor for
 	// seconds to minutes, and shelves that change by themselves are what one wants to have asked for.
-	Retrain time.Duration
+	Retrain       time.Duration
+	RetrainMargin float64 // by what part new vectors may guess worse than the old ones and serve all the same
 }
 
 // defaultMemory is for 5,000 listeners who play 500 tracks a second: some 100 MiB are in use then.
@@ -56,6 +57,7 @@ func parse(args []string, out io.Writer) (Config, error) {
 	fs.IntVar(&c.Days, "days", 30, "days of history with -demo")
 	fs.DurationVar(&c.Retrain, "retrain", 0, "learn vectors anew from what was played, so `often`; they serve unless they are worse than the old ones. 0: never")
 	fs.IntVar(&c.Memory, "memory", defaultMemory, "`MiB` to keep Go's memory within, unless more than half is in use; what the stores take is beside it, and GOMEMLIMIT goes before it")
+	fs.Float64Var(&c.RetrainMargin, "retrain-margin", 0, "the `part` by which they may guess worse than the old ones and serve all the same. 0: 0.05")
 	fs.BoolVar(&c.Verbose, "v", false, "log everything, not only warnings, to the terminal")
 	if err := fs.Parse(args); err != nil {
 		return c, err
@@ -99,6 +101,8 @@ func (c *Config) validate(rest []string) error {
 		return fmt.Errorf("-retrain %v: want 1s or more, or 0 for never", c.Retrain)
 	case c.Memory < 0 || c.Memory > 0 && c.Memory < 64 || c.Memory > 1<<20:
 		return fmt.Errorf("-memory %d: want MiB, 64 to 1048576, or 0 for %d", c.Memory, defaultMemory)
+	case !(c.RetrainMargin >= 0 && c.RetrainMargin < 1): // also refuses NaN
+		return fmt.Errorf("-retrain-margin %v: want 0 to 1", c.RetrainMargin)
 	case c.Days < 1 || c.Days > 365:
 		return fmt.Errorf("-days %d: want 1 to 365", c.Days)
 	}

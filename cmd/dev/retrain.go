@@ -67,7 +67,8 @@ func (p *process) startRetraining(s *serving) error {
 		}
 	}
 	c := retrain.Config{
-		Every: p.cfg.Retrain,
+		Every:  p.cfg.Retrain,
+		Margin: p.cfg.RetrainMargin,
 		Sessions: func(ctx context.Context) (*sgns.Corpus, error) {
 			return train.FromSongsPlayed(ctx, p.clients.plays, 0)
 		},
