@@ -313,6 +313,7 @@ func FuzzReadCorpus(f *testing.F) {
 	f.Add([]byte("a b c\nb a\n"))
 	f.Add([]byte("\x1f\x8b\x08"))
 	f.Add([]byte(`{"tracks":["a","b"]}`))
+	f.Add([]byte(`["a","b"]`))
 	f.Fuzz(func(t *testing.T, file []byte) {
 		for _, format := range []sgns.Format{sgns.Text, sgns.JSONLines} {
 			c, err := sgns.ReadCorpus(bytes.NewReader(file), format)
