@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"homefeed/services/word2vec/ivf"
 	"homefeed/services/word2vec/modelfile"
 	"homefeed/services/word2vec/vectors"
 )
@@ -46,6 +47,9 @@ func run(ctx context.Context, cfg Config, out io.Writer, now func() time.Time) e
 		return vectors.Save(cfg.Out, v)
 	}
 	start := now()
+	if v.Len() >= ivf.ExactBelow && cfg.Index.Lists != 1 { // it would be silent for long
+		fmt.Fprintln(out, "building the index, which takes a minute or two for a million tracks")
+	}
 	c, err := modelfile.New(ctx, v, cfg.Options)
 	if err != nil {
 		return err

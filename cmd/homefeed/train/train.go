@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"homefeed/services/word2vec/ivf"
@@ -45,6 +46,9 @@ func run(ctx context.Context, cfg Config, out io.Writer, now func() time.Time) e
 	v, err := sgns.Train(ctx, corpus, cfg.Config, newMeter("", out, now).progress)
 	if err != nil {
 		return err
+	}
+	if v.Len() >= ivf.ExactBelow && strings.HasSuffix(cfg.Out, modelfile.Extension) { // it would be silent for long
+		fmt.Fprintln(out, "building the index, which takes a minute or two for a million tracks")
 	}
 	if err := modelfile.Save(ctx, cfg.Out, v, modelfile.Options{Index: ivf.Options{Seed: cfg.Seed}}); err != nil {
 		return err
