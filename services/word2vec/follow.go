@@ -26,11 +26,10 @@ type follower struct {
 	err     error       // what was wrong with it
 }
 
-// Options says where a server of a file tells what happens to it, and how much it takes on.
+// Options says where a server of a file tells what happens to it.
 type Options struct {
 	Logger     *slog.Logger          // nil: nothing is logged
 	Registerer prometheus.Registerer // takes the metrics; nil: they are not registered
-	MaxWaiting int                   // calls that wait for a turn to search; more get rpc.ErrBusy. 0: DefaultMaxWaiting
 }
 
 // OpenServer makes the service of the model in a file; see LoadModel. It fails if the file can't be served, and when
@@ -39,9 +38,6 @@ func OpenServer(path string, o Options) (*Server, error) {
 	s := NewServer(nil)
 	if o.Logger != nil {
 		s.log = o.Logger
-	}
-	if o.MaxWaiting > 0 {
-		s.limit(o.MaxWaiting)
 	}
 	s.file = &follower{path: path, refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "homefeed_word2vec_models_refused_total",

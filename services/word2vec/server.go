@@ -14,13 +14,8 @@ import (
 	"homefeed/services/word2vec/word2vecpb"
 )
 
-// DefaultMaxWaiting is how many calls wait for a turn to search at most, when Options say nothing: half of
-// rpc.DefaultMaxConcurrent, so that calls that don't search find a place while those that do are many.
-const DefaultMaxWaiting = 64
-
 // Server answers from one model at a time. Its errors are *rpc.FieldError for requests over their bounds,
-// rpc.ErrNotFound for a track that the model lacks, rpc.ErrUnavailable while there is no model, rpc.ErrBusy while too
-// many searches wait, and the context's.
+// rpc.ErrNotFound for a track that the model lacks, rpc.ErrUnavailable while there is no model, and the context's.
 type Server struct {
 	word2vecpb.UnimplementedWord2VecServer
 	model atomic.Pointer[Model]
@@ -29,21 +24,14 @@ type Server struct {
 	// turns is a place for each search that runs. There are as many as processors: more searches at once would each
 	// take longer, and all of them answer late, the first as well.
 	turns chan struct{}
-	// calls is a place for each call that searches or waits for its turn. A batch keeps its place to the end, so that
-	// what was begun is not refused.
-	calls chan struct{}
 }
 
 // NewServer makes the service of a model, which may be nil until Swap brings one.
 func NewServer(m *Model) *Server {
 	s := &Server{log: slog.New(slog.DiscardHandler), turns: make(chan struct{}, runtime.GOMAXPROCS(0))}
-	s.limit(DefaultMaxWaiting)
 	s.model.Store(m)
 	return s
 }
-
-// limit lets so many calls wait, before the first one comes.
-func (s *Server) limit(waiting int) { s.calls = make(chan struct{}, cap(s.turns)+waiting) }
 
 // Register puts the service on a gRPC server.
 func Register(r grpc.ServiceRegistrar, s *Server) { word2vecpb.RegisterWord2VecServer(r, s) }
@@ -83,11 +71,6 @@ func (s *Server) Nearest(ctx context.Context, r *word2vecpb.NearestRequest) (*wo
 	if err != nil {
 		return nil, err
 	}
-	leave, err := s.enter()
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
 	// The model is that of the turn: calls that wait must not keep the memory of models that were swapped meanwhile.
 	end, err := s.turn(ctx)
 	if err != nil {
@@ -108,11 +91,6 @@ func (s *Server) NearestBatch(ctx context.Context, r *word2vecpb.NearestBatchReq
 	if err != nil {
 		return nil, err
 	}
-	leave, err := s.enter()
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
 	m, done, err := s.current()
 	if err != nil {
 		return nil, err
@@ -155,16 +133,6 @@ func nearest(ctx context.Context, m *Model, at string, q Query) (*word2vecpb.Nea
 		answer.Neighbours[i] = &all[i]
 	}
 	return answer, nil
-}
-
-// enter takes a place among the calls that search or wait to, which is given back by leave. The error is rpc.ErrBusy.
-func (s *Server) enter() (leave func(), err error) {
-	select {
-	case s.calls <- struct{}{}:
-		return func() { <-s.calls }, nil
-	default:
-		return nil, fmt.Errorf("%d calls wait for a turn to search, and no more may: %w", cap(s.calls)-cap(s.turns), rpc.ErrBusy)
-	}
 }
 
 // turn waits for a place to search, which is given back by end. The error is the context's.
