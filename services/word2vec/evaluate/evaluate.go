@@ -6,6 +6,7 @@ package evaluate
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -98,6 +99,14 @@ type Score struct {
 	HitRate float64
 	// NDCG, NDCG@10, counts a hit for less the further down it is: 1/log₂(1 + place).
 	NDCG float64
+}
+
+// LogValue makes four places of each, as tables have them.
+func (s Score) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String(fmt.Sprintf("hr%d", K), fmt.Sprintf("%.4f", s.HitRate)),
+		slog.String(fmt.Sprintf("ndcg%d", K), fmt.Sprintf("%.4f", s.NDCG)),
+	)
 }
 
 // add counts answers, best first, to a question.
