@@ -77,8 +77,9 @@ func (c *serveConfig) run(ctx context.Context) (err error) {
 	l := &load{client: word2vecpb.NewWord2VecClient(conn), some: some}
 	most := l.flatOut(ctx, c.For)
 	fmt.Fprintf(c.out, "%d nearest to %d of %d tracks: at most %.0f a second from %d callers\n", nearest, seeds, tracks, most, workers)
+	host := newHost()
 	l.steady(ctx, c.For, share*most)
-	fmt.Fprintf(c.out, "at %.0f%% of that: %s\n", 100*share, l.told())
+	fmt.Fprintf(c.out, "at %.0f%% of that: %s; %s\n", 100*share, l.told(), host.took())
 	return c.swaps(ctx, l, share*most, path)
 }
 
@@ -126,6 +127,7 @@ func renew(from, to string) error {
 func (c *serveConfig) swaps(ctx context.Context, l *load, perSecond float64, path string) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	host := newHost()
 	var loading sync.WaitGroup
 	loading.Go(func() { l.steady(ctx, time.Hour, perSecond) })
 	var first int64
@@ -155,8 +157,8 @@ func (c *serveConfig) swaps(ctx context.Context, l *load, perSecond float64, pat
 		return err
 	}
 	grown := float64(last)/float64(first) - 1
-	fmt.Fprintf(c.out, "%d swaps under that load: %s; RSS %d MB after the first, %d MB after the last: %+.1f%%\n", c.Swaps, l.told(),
-		first>>10, last>>10, 100*grown)
+	fmt.Fprintf(c.out, "%d swaps under that load: %s; %s; RSS %d MB after the first, %d MB after the last: %+.1f%%\n", c.Swaps,
+		l.told(), host.took(), first>>10, last>>10, 100*grown)
 	switch {
 	case l.first != nil:
 		return fmt.Errorf("%d calls failed, the first: %w", l.failed, l.first)
@@ -179,6 +181,24 @@ func resident() (kb int64, err error) {
 		}
 	}
 	return 0, errors.New("/proc/self/status has no VmRSS")
+}
+
+// host is what the machine's processors did so far, in ticks. One that shares its own takes them away for moments, in
+// which calls pile up: without that said, their latencies can't be read.
+type host struct{ stolen, all int }
+
+// newHost is all zero where the system doesn't tell.
+func newHost() host {
+	text, _ := os.ReadFile("/proc/stat")
+	var user, nice, system, idle, wait, hard, soft, stolen int
+	fmt.Sscanf(string(text), "cpu %d %d %d %d %d %d %d %d", &user, &nice, &system, &idle, &wait, &hard, &soft, &stolen)
+	return host{stolen, user + nice + system + idle + wait + hard + soft + stolen}
+}
+
+// took is the part of all processors' time that the host took since.
+func (h host) took() string {
+	now := newHost()
+	return fmt.Sprintf("the host took %.0f%% of the processors' time", 100*float64(now.stolen-h.stolen)/float64(max(now.all-h.all, 1)))
 }
 
 // load asks, and keeps how long each answer took.
