@@ -69,7 +69,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		fs.IntVar(&c.K, "k", 10, "neighbours to find")
 		fs.StringVar(&c.Recalls, "recalls", "0.95,0.98,0.995", "recalls to build ours for, by commas")
 		fs.StringVar(&c.Against, "against", "", "`command` of another program; empty: ours alone")
-		fs.DurationVar(&c.For, "for", 2e9, "how long each of ours is searched again and again; the fastest time counts")
+		fs.DurationVar(&c.For, "for", 2e9, "how long each of ours is searched again and again, before the other program and after it; the fastest time counts")
 		do = func() error { return c.run(ctx) }
 	case "serve":
 		c := serveConfig{out: out}
