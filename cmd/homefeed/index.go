@@ -6,6 +6,7 @@ import (
 	"flag"
 
 	"homefeed/cmd/homefeed/index"
+	"homefeed/cmd/homefeed/train"
 	"homefeed/services/word2vec/ivf"
 	"homefeed/services/word2vec/modelfile"
 )
@@ -29,7 +30,7 @@ func (c *indexConfig) check(rest []string) error {
 	if err := modelfile.CheckPath(c.Out); err != nil {
 		out = wrong("out", c.Out, "a name that ends in .hfm, .bin, .txt, .bin.gz or .txt.gz")
 	}
-	return errors.Join(noArguments(rest), given("in", c.In, "the file of vectors"), out, flagged(c.Index.Validate()))
+	return errors.Join(noArguments(rest), given("in", c.In, "the file of vectors"), out, train.Flagged(c.Index.Validate()))
 }
 
 func (c *indexConfig) run(ctx context.Context, env environment) error {

@@ -113,24 +113,12 @@ func (c command) run(ctx context.Context, args []string, out, errOut io.Writer) 
 		return 2
 	}
 	err = c.action.run(ctx, environment{out, slog.New(slog.NewJSONHandler(errOut, nil))})
-	switch {
-	case err == nil:
-		return 0
-	case ctx.Err() != nil && cancelled(err):
-		fmt.Fprintf(errOut, "homefeed %s: interrupted\n", c.name)
-	default:
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted")
+	}
+	if err != nil {
 		fmt.Fprintf(errOut, "homefeed %s: %v\n", c.name, err)
+		return 1
 	}
-	return 1
-}
-
-// cancelled is whether an error is of a context that was cancelled, and of nothing else: one of several joined errors
-// doesn't count, as the others have to be told.
-func cancelled(err error) bool {
-	for ; err != nil; err = errors.Unwrap(err) {
-		if err == context.Canceled {
-			return true
-		}
-	}
-	return false
+	return 0
 }

@@ -38,14 +38,6 @@ func learningFlags(fs *flag.FlagSet, c *sgns.Config) {
 	fs.IntVar(&c.Threads, "threads", 1, "train on so many processors at once; with more than one no two models are the same")
 }
 
-// flagged makes an error that begins with a field's name one of its flag.
-func flagged(err error) error {
-	if err != nil {
-		return fmt.Errorf("-%w", err)
-	}
-	return nil
-}
-
 // trainConfig is the tool that makes a model.
 type trainConfig struct{ train.Config }
 
@@ -60,7 +52,7 @@ func (c *trainConfig) check(rest []string) error {
 	if err := modelfile.CheckPath(c.Out); err != nil {
 		out = wrong("out", c.Out, "a name that ends in .hfm, .bin, .txt, .bin.gz or .txt.gz")
 	}
-	return errors.Join(noArguments(rest), flagged(c.Source.Validate()), out, flagged(c.Config.Config.Validate()))
+	return errors.Join(noArguments(rest), train.Flagged(c.Source.Validate()), out, train.Flagged(c.Config.Config.Validate()))
 }
 
 func (c *trainConfig) run(ctx context.Context, env environment) error {
@@ -87,7 +79,7 @@ func (c *evalConfig) flags(fs *flag.FlagSet) {
 }
 
 func (c *evalConfig) check(rest []string) error {
-	return errors.Join(noArguments(rest), flagged(c.Source.Validate()), flagged(c.Test.Validate()), flagged(c.Config.Validate()))
+	return errors.Join(noArguments(rest), train.Flagged(c.Source.Validate()), train.Flagged(c.Test.Validate()), train.Flagged(c.Config.Validate()))
 }
 
 func (c *evalConfig) run(ctx context.Context, env environment) error {
@@ -128,7 +120,7 @@ func list[V any](fs *flag.FlagSet, values *[]V, parse func(string) (V, error), n
 }
 
 func (c *sweepConfig) check(rest []string) error {
-	return errors.Join(noArguments(rest), flagged(c.SweepConfig.Validate()))
+	return errors.Join(noArguments(rest), train.Flagged(c.SweepConfig.Validate()))
 }
 
 func (c *sweepConfig) run(ctx context.Context, env environment) error {
@@ -147,7 +139,7 @@ func (c *compareConfig) flags(fs *flag.FlagSet) {
 
 func (c *compareConfig) check(rest []string) error {
 	c.Command = rest
-	return errors.Join(flagged(c.CompareConfig.Validate()), c.CheckCommand())
+	return errors.Join(train.Flagged(c.CompareConfig.Validate()), c.CheckCommand())
 }
 
 func (c *compareConfig) run(ctx context.Context, env environment) error {

@@ -58,6 +58,14 @@ func run(ctx context.Context, cfg Config, out io.Writer, now func() time.Time) e
 	return nil
 }
 
+// Flagged makes an error that begins with a field's name one of its flag.
+func Flagged(err error) error {
+	if err != nil {
+		return fmt.Errorf("-%w", err)
+	}
+	return nil
+}
+
 // tellEvery is the least time between two lines of progress.
 const tellEvery = time.Second
 
