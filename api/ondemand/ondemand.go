@@ -101,12 +101,12 @@ func (l *Limiter) Make(ctx context.Context, user string, shelves []string) ([]st
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	make := func() (any, error) { return l.make(user, shelves) }
+	making := func() (any, error) { return l.make(user, shelves) }
 	if l.failed.Load() >= tolerated {
-		l.flights.DoChan(findsOut, make) // nobody waits for it
+		l.flights.DoChan(findsOut, making) // nobody waits for it
 		return nil, ErrAway
 	}
-	flight := l.flights.DoChan(user, make)
+	flight := l.flights.DoChan(user, making)
 	select {
 	case done := <-flight:
 		cells, _ := done.Val.([]store.Cell)
