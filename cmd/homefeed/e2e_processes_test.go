@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"maps"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -223,7 +225,39 @@ func (p *production) start(t *testing.T, name string) {
 		program, args = filepath.Join(p.programs, "pipeline"), nil
 	}
 	args = append(append(args, p.args[name]...), "-admin="+p.admin[name])
-	p.processes[name] = child.Start(t, name, p.env, program, args...)
+	process := child.Start(t, name, p.env, program, args...)
+	p.processes[name] = process
+	t.Cleanup(func() { // before it is killed
+		select {
+		case <-process.Done():
+		default:
+			if t.Failed() {
+				p.tellCounts(t, name)
+			}
+		}
+	})
+}
+
+// tellCounts says what a process has counted, for who wonders where something is.
+func (p *production) tellCounts(t *testing.T, name string) {
+	t.Helper()
+	client := http.Client{Timeout: 10 * time.Second} // it may be what hangs
+	resp, err := client.Get("http://" + p.admin[name] + "/metrics")
+	if err != nil {
+		t.Logf("%s does not say what it has counted: %v", name, err)
+		return
+	}
+	defer resp.Body.Close()
+	lines := bufio.NewScanner(resp.Body)
+	for lines.Scan() {
+		line := lines.Text()
+		if strings.HasPrefix(line, "homefeed_") && !strings.HasSuffix(line, " 0") && !strings.Contains(line, "_bucket{") {
+			t.Logf("%s: %s", name, line)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		t.Logf("%s: %v", name, err)
+	}
 }
 
 func (p *production) awaitReady(t *testing.T, name string) {

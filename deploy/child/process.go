@@ -82,15 +82,26 @@ func (p *Process) Terminate(within time.Duration) error {
 		return fmt.Errorf("asking it to end: %w", err)
 	}
 	if !p.endsWithin(within) {
-		dump(p.cmd)
-		p.endsWithin(outputWithin)
-		p.Kill()
+		p.Dump()
 		return fmt.Errorf("it was still running %v after it was asked to end", within)
 	}
 	if p.err != nil {
 		return fmt.Errorf("it was asked to end: %s", p.end())
 	}
 	return nil
+}
+
+// Dump has the program say what each of its goroutines does, if it is written in Go, and kills it with its group. What
+// has ended says nothing more.
+func (p *Process) Dump() {
+	select {
+	case <-p.done:
+		return
+	default:
+	}
+	dump(p.cmd)
+	p.endsWithin(outputWithin)
+	p.Kill()
 }
 
 func (p *Process) endsWithin(d time.Duration) bool {

@@ -15,8 +15,8 @@ import (
 )
 
 // Start runs program for the length of a test, with env ("KEY=value") added to the environment. It fails the test
-// if the program can't be run, kills it with its group at the end, and shows the end of its output under name if
-// the test has failed by then.
+// if the program can't be run, and kills it with its group at the end. If the test has failed by then, it has the
+// program Dump first, and shows the end of its output under name.
 func Start(t testing.TB, name string, env []string, program string, args ...string) *Process {
 	t.Helper()
 	cmd := exec.Command(program, args...)
@@ -26,8 +26,10 @@ func Start(t testing.TB, name string, env []string, program string, args ...stri
 		t.Fatalf("starting %s: %v", name, err)
 	}
 	t.Cleanup(func() {
-		p.Kill()
-		if t.Failed() {
+		if !t.Failed() {
+			p.Kill()
+		} else {
+			p.Dump()
 			t.Logf("%s (process %d) wrote:\n%s", name, cmd.Process.Pid, p.Output())
 		}
 	})
