@@ -19,6 +19,7 @@ import (
 	"homefeed/services/songsplayed/localtable"
 	"homefeed/services/songsplayed/tablecache"
 	"homefeed/services/word2vec"
+	"homefeed/services/word2vec/word2vecpb"
 	"homefeed/shelves/shelf"
 )
 
@@ -60,7 +61,9 @@ func (p *process) startServices(context.Context) error {
 	if err != nil {
 		return err
 	}
-	server, err := rpc.NewServer(rpc.ServerOptions{Registerer: p.reg, Logger: p.log, Reflection: true})
+	server, err := rpc.NewServer(rpc.ServerOptions{
+		Registerer: p.reg, Logger: p.log, Reflection: true, Operators: []string{word2vecpb.Word2Vec_Reload_FullMethodName},
+	})
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"homefeed/services/songsplayed"
 	"homefeed/services/songsplayed/bigtabletable"
 	"homefeed/services/word2vec"
+	"homefeed/services/word2vec/word2vecpb"
 )
 
 // songsPlayedConfig is the role that remembers what listeners did.
@@ -101,7 +102,8 @@ func (c *word2VecConfig) start(_ context.Context, r *role) error {
 	}
 	r.parts.Close("model", server.Close)
 	r.parts.Go("follow the model's file", func(ctx context.Context) error { return server.Follow(ctx, c.Follow) })
-	return r.serveGRPC("listen", c.Listen, rpc.ServerOptions{}, func(g grpc.ServiceRegistrar) { word2vec.Register(g, server) })
+	return r.serveGRPC("listen", c.Listen, rpc.ServerOptions{Operators: []string{word2vecpb.Word2Vec_Reload_FullMethodName}},
+		func(g grpc.ServiceRegistrar) { word2vec.Register(g, server) })
 }
 
 // catalogConfig is the role that knows tracks and artists.

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,22 +50,26 @@ type ServerOptions struct {
 	// their deadline leaves, and then get RESOURCE_EXHAUSTED; a connection may have twice as many calls open
 	// before it has to wait itself.
 	MaxConcurrent int
-	Timeout       time.Duration // the deadline of a call that came without one
-	Drain         time.Duration // how long Serve waits for calls in progress when it ends
-	MaxMessage    int           // bytes of the largest request and answer
-	MaxRequest    int           // bytes of the largest request; 0: MaxMessage
+	// Operators are full names of methods that run beside those: what people call to mend a service must not wait behind
+	// the calls that it is slow for. Such a method bounds by itself how much of it runs at once.
+	Operators  []string
+	Timeout    time.Duration // the deadline of a call that came without one
+	Drain      time.Duration // how long Serve waits for calls in progress when it ends
+	MaxMessage int           // bytes of the largest request and answer
+	MaxRequest int           // bytes of the largest request; 0: MaxMessage
 }
 
 // Server is a gRPC server. Register services with it, then Serve.
 type Server struct {
-	grpc    *grpc.Server
-	methods map[string]method // by full name, for Direct
-	health  *health.Server
-	log     *slog.Logger
-	calls   *calls
-	slots   chan struct{}
-	timeout time.Duration
-	drain   time.Duration
+	grpc     *grpc.Server
+	methods  map[string]method // by full name, for Direct
+	health   *health.Server
+	log      *slog.Logger
+	calls    *calls
+	slots    chan struct{}
+	slotless []string // methods that take none
+	timeout  time.Duration
+	drain    time.Duration
 }
 
 // NewServer makes a server. It fails only if its metrics' names are taken by something else.
@@ -83,13 +88,14 @@ func NewServer(o ServerOptions) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		methods: map[string]method{},
-		health:  health.NewServer(),
-		log:     o.Logger,
-		calls:   c,
-		slots:   make(chan struct{}, o.MaxConcurrent),
-		timeout: orDefault(o.Timeout, DefaultTimeout),
-		drain:   orDefault(o.Drain, DefaultDrain),
+		methods:  map[string]method{},
+		health:   health.NewServer(),
+		log:      o.Logger,
+		calls:    c,
+		slots:    make(chan struct{}, o.MaxConcurrent),
+		slotless: o.Operators,
+		timeout:  orDefault(o.Timeout, DefaultTimeout),
+		drain:    orDefault(o.Drain, DefaultDrain),
 	}
 	s.grpc = grpc.NewServer(s.options(o)...)
 	healthpb.RegisterHealthServer(s.grpc, s.health)
@@ -218,7 +224,7 @@ func (s *Server) bound(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 		defer cancel()
 		ctx = bounded
 	}
-	if strings.HasPrefix(info.FullMethod, "/"+healthpb.Health_ServiceDesc.ServiceName+"/") {
+	if strings.HasPrefix(info.FullMethod, "/"+healthpb.Health_ServiceDesc.ServiceName+"/") || slices.Contains(s.slotless, info.FullMethod) {
 		return next(ctx, req)
 	}
 	if err := s.takeSlot(ctx); err != nil {

@@ -284,6 +284,32 @@ func TestBusy(t *testing.T) {
 	}
 }
 
+// TestOperators calls a method of operators while every slot is taken, here by itself.
+func TestOperators(t *testing.T) {
+	t.Parallel()
+	begun, release := make(chan struct{}), make(chan struct{})
+	conn := inProcess(t, rpc.ServerOptions{MaxConcurrent: 1, Operators: []string{method}}, rpc.DialOptions{Timeout: time.Minute}, func(ctx context.Context) error {
+		select {
+		case begun <- struct{}{}:
+		case <-ctx.Done():
+		}
+		<-release
+		return nil
+	})
+	ended := make(chan error, 2)
+	for range 2 {
+		go func() { ended <- call(context.Background(), conn) }()
+	}
+	<-begun
+	<-begun
+	close(release)
+	for range 2 {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestDrain ends a server while a call is in progress: the call ends well, and then Serve does.
 func TestDrain(t *testing.T) {
 	begun, release := make(chan struct{}), make(chan struct{})
