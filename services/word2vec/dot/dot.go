@@ -69,6 +69,20 @@ func oneGo(a, b []float32) float32 {
 	return s0 + s1 + s2 + s3
 }
 
+// Above is the index of the first of x that is above than, or len(x) if none is.
+func Above(x []float32, than float32) int {
+	i := 0
+	if whole := len(x) / Lane * Lane; whole > 0 && kernels() {
+		if i = aboveKernel(&x[0], whole/Lane, than); i < whole {
+			return i
+		}
+	}
+	for i < len(x) && !(x[i] > than) {
+		i++
+	}
+	return i
+}
+
 // Fetch has the processor read x into its nearest cache, and doesn't wait for it. Where there are no kernels it does
 // nothing.
 func Fetch[T int8 | float32](x []T) {

@@ -23,6 +23,11 @@ func oneKernel(a, b *float32, lanes int) float32
 //go:noescape
 func codesKernel(out *float32, q *int16, codes *int8, scales *float32, blocks, stride int)
 
+// aboveKernel is Above for 8·lanes values, at least 8.
+//
+//go:noescape
+func aboveKernel(x *float32, lanes int, than float32) int
+
 // fetchKernel is Fetch of bytes, at least one.
 //
 //go:noescape

@@ -171,6 +171,34 @@ codesLane:
 	VZEROUPPER
 	RET
 
+// func aboveKernel(x *float32, lanes int, than float32) int
+TEXT ·aboveKernel(SB), NOSPLIT, $0-32
+	MOVQ         x+0(FP), SI
+	MOVQ         lanes+8(FP), CX
+	VBROADCASTSS than+16(FP), Y0
+	XORQ         DX, DX
+	XORQ         AX, AX
+
+aboveLane:
+	VCMPPS    $0x11, (SI), Y0, Y1 // than < x, which is false for what is no number
+	VMOVMSKPS Y1, AX
+	TESTL     AX, AX
+	JNZ       aboveFound
+	ADDQ      $32, SI
+	ADDQ      $8, DX
+	DECQ      CX
+	JNZ       aboveLane
+	JMP       aboveEnd
+
+aboveFound:
+	BSFL AX, AX
+	ADDQ AX, DX
+
+aboveEnd:
+	MOVQ DX, ret+24(FP)
+	VZEROUPPER
+	RET
+
 // func fetchKernel(x unsafe.Pointer, bytes int)
 TEXT ·fetchKernel(SB), NOSPLIT, $0-16
 	MOVQ x+0(FP), SI

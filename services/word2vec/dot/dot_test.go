@@ -102,6 +102,24 @@ func TestCodesDoNotOverflow(t *testing.T) {
 	}
 }
 
+func TestAbove(t *testing.T) {
+	nan := float32(math.NaN())
+	for n := range 40 {
+		for at := range n + 1 {
+			x := slices.Repeat([]float32{-1, 2, nan, float32(math.Inf(-1))}, 10)[:n]
+			for i := at; i < n; i += 3 {
+				x[i] = 2.5
+			}
+			if got := Above(x, 2); got != at {
+				t.Errorf("Above(%v, 2) = %d, want %d", x, got, at)
+			}
+		}
+	}
+	if got := Above([]float32{float32(math.Inf(-1)), -7}, float32(math.Inf(-1))); got != 1 {
+		t.Errorf("above nothing at all is %d, want 1", got)
+	}
+}
+
 // Nothing changes, and nothing outside of x is needed: the last bytes are at the end of what there is.
 func TestFetch(t *testing.T) {
 	x, codes := []float32{1, 2, 3}, make([]int8, 4096)

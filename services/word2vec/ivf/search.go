@@ -67,7 +67,8 @@ type search struct {
 type scratch struct {
 	query  []float32
 	wide   []int16
-	cells  []float32 // how near each cell is; taken, once it is opened
+	cells  []float32        // how near each cell is; taken, once it is opened
+	closed []topk.Candidate // those that are not opened
 	opened []int
 	lists  []float32 // how near each centroid of an opened cell is; taken, once it is among those to look into
 	room   topk.Top
@@ -142,9 +143,7 @@ func (s *search) depth() float64 {
 
 // open compares the query with the centroids in the n nearest cells of those that are not open yet.
 func (s *search) open(n int) {
-	s.choose(min(n, len(s.cells)-len(s.opened)))
-	s.offerAll(s.cells, 0)
-	for _, cell := range s.ranks {
+	for _, cell := range s.nearest(n) {
 		s.cells[cell.Row()] = taken
 		s.opened = append(s.opened, cell.Row())
 		first, last := int(s.x.CellStarts[cell.Row()]), int(s.x.CellStarts[cell.Row()+1])
@@ -152,36 +151,36 @@ func (s *search) open(n int) {
 	}
 }
 
-// rank puts the n nearest lists, of those in open cells that have not been ranked yet, into ranks.
-func (s *search) rank(n int) {
-	s.choose(min(n, len(s.lists)))
-	for _, cell := range s.opened {
-		first, last := int(s.x.CellStarts[cell]), int(s.x.CellStarts[cell+1])
-		s.offerAll(s.lists[first:last], first)
+// nearest is the n nearest cells that are not open, or all of them, in no order.
+func (s *search) nearest(n int) []topk.Candidate {
+	s.closed = s.closed[:0]
+	for cell, similarity := range s.cells {
+		if similarity > taken {
+			s.closed = append(s.closed, topk.New(cell, similarity))
+		}
 	}
-	s.ranks.Sort()
-	for _, list := range s.ranks {
-		s.lists[list.Row()] = taken
-	}
+	return topk.Best(s.closed, max(0, min(n, len(s.closed))))
 }
 
-// choose makes room in ranks for n.
-func (s *search) choose(n int) {
-	n = max(n, 0)
+// rank puts the n nearest lists, of those in open cells that have not been ranked yet, into ranks.
+func (s *search) rank(n int) {
+	n = max(0, min(n, len(s.lists)))
 	if cap(s.room) < n {
 		s.room = make(topk.Top, 0, n)
 	}
 	s.ranks = s.room[:0:n]
-}
-
-// offerAll offers the scores, of which the first is that of row first, to ranks.
-func (s *search) offerAll(scores []float32, first int) {
 	worst := s.ranks.Worst()
-	for i, similarity := range scores {
-		if similarity > worst {
-			s.ranks = s.ranks.Offer(topk.New(first+i, similarity))
+	for _, cell := range s.opened {
+		list, last := int(s.x.CellStarts[cell]), int(s.x.CellStarts[cell+1])
+		for list += dot.Above(s.lists[list:last], worst); list < last; list += dot.Above(s.lists[list:last], worst) {
+			s.ranks = s.ranks.Offer(topk.New(list, s.lists[list]))
 			worst = s.ranks.Worst()
+			list++
 		}
+	}
+	s.ranks.Sort()
+	for _, list := range s.ranks {
+		s.lists[list.Row()] = taken
 	}
 }
 
@@ -233,10 +232,9 @@ func (s *search) take(from int, scores []float32) {
 	worst := s.best.Worst()
 	if s.q.Accept == nil {
 		s.passed += len(scores)
-		for i, similarity := range scores {
-			if similarity > worst {
-				worst = s.offer(from+i, similarity)
-			}
+		for i := dot.Above(scores, worst); i < len(scores); i += dot.Above(scores[i:], worst) {
+			worst = s.offer(from+i, scores[i])
+			i++
 		}
 		return
 	}

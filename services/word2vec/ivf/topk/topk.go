@@ -3,6 +3,7 @@ package topk
 
 import (
 	"math"
+	"math/bits"
 	"slices"
 )
 
@@ -83,6 +84,47 @@ func (t Top) Worst() float32 {
 		return float32(math.Inf(-1))
 	}
 	return t[0].Similarity()
+}
+
+// few is how many are sorted rather than divided further.
+const few = 12
+
+// Best moves the n best of all, which has that many, to its front, in no order, and returns them. It is for many of
+// many, where a heap would be changed for most: a quickselect.
+func Best(all []Candidate, n int) []Candidate {
+	low, high := 0, len(all) // those before low are among the n, those from high on are not
+	for divided := 0; low < n && n < high; divided++ {
+		if high-low <= few || divided > 2*bits.Len(uint(len(all))) { // the latter is bad luck
+			Top(all[low:high]).Sort()
+			break
+		}
+		if at := low + divide(all[low:high]); at < n {
+			low = at + 1
+		} else {
+			high = at
+		}
+	}
+	return all[:n]
+}
+
+// divide moves what is above one of x before it, and returns where that one is then.
+func divide(x []Candidate) (at int) {
+	last := len(x) - 1
+	middle := len(x) / 2
+	switch a, b, c := x[0], x[middle], x[last]; max(min(a, b), min(max(a, b), c)) { // the median goes last
+	case a:
+		x[0], x[last] = c, a
+	case b:
+		x[middle], x[last] = c, b
+	}
+	median := x[last]
+	for i, c := range x[:last] { // as likely as not above, so without a branch on that: 1 is borrowed if it is
+		x[i], x[at] = x[at], c
+		_, above := bits.Sub64(uint64(median), uint64(c), 0)
+		at += int(above)
+	}
+	x[at], x[last] = x[last], x[at]
+	return at
 }
 
 // Sort puts the best first, which ends the heap.

@@ -50,3 +50,45 @@ func TestTopKeepsTheBest(t *testing.T) {
 		t.Errorf("of none, the worst is %v: want what nothing is above", none.Worst())
 	}
 }
+
+func TestBest(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for _, size := range []int{0, 1, 2, 3, 13, 40, 500} {
+		for _, kinds := range []int{1, 3, 1000} {
+			all := make([]Candidate, size)
+			for i := range all {
+				all[i] = New(r.IntN(kinds), float32(r.IntN(kinds)))
+			}
+			for _, n := range []int{0, 1, 2, size / 3, size - 1, size} {
+				if n < 0 || n > size {
+					continue
+				}
+				want := slices.Clone(all)
+				Top(want).Sort()
+				got := Best(slices.Clone(all), n)
+				Top(got).Sort()
+				if !slices.Equal(got, want[:n]) {
+					t.Errorf("the best %d of %d: %v, want %v", n, size, got, want[:n])
+				}
+			}
+		}
+	}
+	// What is the worst for a median of three, or nearly: ascending, descending, and organ pipes.
+	for name, of := range map[string]func(i int) int{
+		"ascending":  func(i int) int { return i },
+		"descending": func(i int) int { return -i },
+		"pipes":      func(i int) int { return min(i, 1000-i) },
+	} {
+		all := make([]Candidate, 1000)
+		for i := range all {
+			all[i] = New(i, float32(of(i)))
+		}
+		want := slices.Clone(all)
+		Top(want).Sort()
+		got := Best(all, 300)
+		Top(got).Sort()
+		if !slices.Equal(got, want[:300]) {
+			t.Errorf("%s: not the best", name)
+		}
+	}
+}
