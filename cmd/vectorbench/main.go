@@ -69,13 +69,14 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		fs.IntVar(&c.K, "k", 10, "neighbours to find")
 		fs.StringVar(&c.Recalls, "recalls", "0.95,0.98,0.995", "recalls to build ours for, by commas")
 		fs.StringVar(&c.Against, "against", "", "`command` of another program; empty: ours alone")
-		fs.DurationVar(&c.For, "for", 2e9, "how long each of ours is searched again and again, before the other program and after it; the fastest time counts")
+		fs.IntVar(&c.Rounds, "rounds", 3, "times that the other program is run, with ours before and after each; of all of them the fastest counts")
+		fs.DurationVar(&c.For, "for", 2e9, "how long each of ours is searched again and again in a round")
 		do = func() error { return c.run(ctx) }
 	case "serve":
 		c := serveConfig{out: out}
 		fs.StringVar(&c.Model, "model", "", "model `file`, of make's base.bin")
 		fs.IntVar(&c.Swaps, "swaps", 50, "times that the model is replaced under load")
-		fs.DurationVar(&c.For, "for", 15e9, "how long each load lasts")
+		fs.DurationVar(&c.For, "for", 15e9, "how long the load without swaps lasts")
 		do = func() error { return c.run(ctx) }
 	default:
 		return fmt.Errorf("%q: want make, search or serve", args[0])

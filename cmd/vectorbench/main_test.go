@@ -32,7 +32,7 @@ func TestMakeAndSearch(t *testing.T) {
 		if _, err := vectorbench(t, "make", "-dir", dir, "-n", "300", "-dim", "8", "-queries", "2", "-clusters", clusters); err != nil {
 			t.Fatal(err)
 		}
-		search := []string{"search", "-dir", dir, "-dim", "8", "-k", "5", "-for", "0", "-recalls", "0.9", "-against", "sh " + other}
+		search := []string{"search", "-dir", dir, "-dim", "8", "-k", "5", "-for", "0", "-rounds", "2", "-recalls", "0.9", "-against", "sh " + other}
 		out, err := vectorbench(t, search...)
 		if err != nil {
 			t.Fatal(err)

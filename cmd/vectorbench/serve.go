@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -33,6 +34,9 @@ const (
 	questions      = 10_000                 // different ones
 	workers        = 8                      // calls at once when the most is looked for
 	share          = .6                     // of the most, for the latencies
+	looking        = time.Second            // how long the most is looked for, before each stretch of load
+	stretch        = 2 * time.Second        // of load
+	swapsAtOnce    = 5                      // swaps in a stretch of theirs
 	copies         = 2                      // of the model, which take turns
 	pause          = 400 * time.Millisecond // between two swaps
 	settleSwaps    = 1                      // swaps before the memory is first looked at
@@ -64,26 +68,41 @@ func (c *serveConfig) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Close()) }()
-	conn, stop, err := loopback(server)
+	addr, stop, err := loopback(server)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
+	// The operator's calls have a connection of their own, as they come from elsewhere.
+	var conns [2]*grpc.ClientConn
+	for i := range conns {
+		if conns[i], err = rpc.Dial(addr, rpc.DialOptions{}); err != nil {
+			return err
+		}
+		defer conns[i].Close()
+	}
 
 	some, tracks, err := c.some()
 	if err != nil {
 		return err
 	}
-	l := &load{client: word2vecpb.NewWord2VecClient(conn), some: some}
-	most := l.flatOut(ctx, c.For)
-	fmt.Fprintf(c.out, "%d nearest to %d of %d tracks: at most %.0f a second from %d callers\n", nearest, seeds, tracks, most, workers)
+	fmt.Fprintf(c.out, "%d nearest to %d of %d tracks\n", nearest, seeds, tracks)
+	l := &load{client: word2vecpb.NewWord2VecClient(conns[0]), some: some}
+	if err := c.steady(ctx, l); err != nil {
+		return err
+	}
+	return c.swaps(ctx, l, word2vecpb.NewWord2VecClient(conns[1]), path)
+}
+
+// steady asks at the share of the most, stretch by stretch.
+func (c *serveConfig) steady(ctx context.Context, l *load) error {
 	host := newHost()
-	l.steady(ctx, c.For, share*most)
-	fmt.Fprintf(c.out, "at %.0f%% of that: %s; %s\n", 100*share, l.told(), host.took())
-	err = c.swaps(ctx, l, share*most, path)
-	// On a machine that has become slower meanwhile, that was more than the share.
-	fmt.Fprintf(c.out, "afterwards: at most %.0f a second\n", l.flatOut(ctx, c.For/4))
-	return err
+	for range max(1, int(c.For/stretch)) {
+		perSecond := share * l.flatOut(ctx)
+		l.steady(ctx, stretch, perSecond)
+	}
+	fmt.Fprintf(c.out, "at %.0f%% of the most: %s; %s\n", 100*share, l.told(), host.took())
+	return l.failure()
 }
 
 // some are tracks to ask for, each one with those behind it: rows of one list lie together. The service can't list
@@ -126,49 +145,54 @@ func renew(from, to string) error {
 	return os.Rename(to+".new", to)
 }
 
-// swaps replaces the model again and again while calls go on.
-func (c *serveConfig) swaps(ctx context.Context, l *load, perSecond float64, path string) error {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
+// swaps replaces the model again and again while calls go on, stretch by stretch.
+func (c *serveConfig) swaps(ctx context.Context, l *load, operator word2vecpb.Word2VecClient, path string) error {
 	host := newHost()
-	var loading sync.WaitGroup
-	loading.Go(func() { l.steady(ctx, time.Hour, perSecond) })
-	var first int64
-	for i := range c.Swaps {
-		select { // without a pause, looking through files takes a processor all the time, and calls pile up
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		if err := renew(path+fmt.Sprint(i%copies), path); err != nil {
-			return err
-		}
-		answer, err := l.client.Reload(ctx, &word2vecpb.ReloadRequest{})
-		if err != nil || !answer.GetLoaded() {
-			return fmt.Errorf("swap %d: %v, %w", i+1, answer, err)
-		}
-		if i+1 == settleSwaps {
-			if first, err = resident(); err != nil {
-				return err
+	l.again()
+	var first, last int64
+	for i := 0; i < c.Swaps; {
+		perSecond := share * l.flatOut(ctx)
+		stop := l.begin(ctx, perSecond)
+		for range min(swapsAtOnce, c.Swaps-i) {
+			err := swap(ctx, operator, path+fmt.Sprint(i%copies), path)
+			i++
+			if err == nil && i == settleSwaps {
+				first, err = resident()
+			}
+			if err == nil && i == c.Swaps {
+				last, err = resident()
+			}
+			if err != nil {
+				stop()
+				return fmt.Errorf("swap %d: %w", i, err)
 			}
 		}
-	}
-	last, err := resident()
-	stop()
-	loading.Wait()
-	if err != nil {
-		return err
+		stop()
 	}
 	grown := float64(last)/float64(first) - 1
 	fmt.Fprintf(c.out, "%d swaps under that load: %s; %s; RSS %d MB after the first, %d MB after the last: %+.1f%%\n", c.Swaps,
 		l.told(), host.took(), first>>10, last>>10, 100*grown)
-	switch {
-	case l.first != nil:
-		return fmt.Errorf("%d calls failed, the first: %w", l.failed, l.first)
-	case grown > mostRSS:
+	if grown > mostRSS {
 		return fmt.Errorf("memory grew by %.1f%%: want at most %.0f%%", 100*grown, 100*mostRSS)
 	}
-	return nil
+	return l.failure()
+}
+
+// swap puts another file under the path, and has it served.
+func swap(ctx context.Context, operator word2vecpb.Word2VecClient, from, path string) error {
+	select { // without a pause, looking through files takes a processor all the time, and calls pile up
+	case <-time.After(pause):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := renew(from, path); err != nil {
+		return err
+	}
+	answer, err := operator.Reload(ctx, &word2vecpb.ReloadRequest{})
+	if err == nil && !answer.GetLoaded() {
+		err = fmt.Errorf("%s is still served", answer.GetVersion())
+	}
+	return err
 }
 
 // resident is the process's memory in KB, as Linux counts it, without garbage.
@@ -208,24 +232,34 @@ func (h host) took() string {
 type load struct {
 	client word2vecpb.Word2VecClient
 	some   [][]string
+	most   []float64 // answers a second, by stretch
 	mu     sync.Mutex
 	took   []time.Duration
 	failed int
 	first  error // of those that failed
 }
 
-func (l *load) ask(ctx context.Context, since time.Time) {
+// again forgets the latencies.
+func (l *load) again() { l.took, l.most = nil, nil }
+
+// ask is nil if the answer was right, and how long it took from since.
+func (l *load) ask(ctx context.Context, since time.Time) (time.Duration, error) {
 	r := &word2vecpb.NearestRequest{K: nearest}
 	for _, track := range l.some[rand.IntN(len(l.some))] {
 		r.Seeds = append(r.Seeds, &word2vecpb.Seed{Track: track})
 	}
 	answer, err := l.client.Nearest(ctx, r)
-	if ctx.Err() != nil {
-		return
-	}
 	took := time.Since(since)
 	if n := len(answer.GetNeighbours()); err == nil && n != nearest {
 		err = fmt.Errorf("%d neighbours: want %d", n, nearest)
+	}
+	return took, err
+}
+
+// count keeps what ask returned, unless ctx has ended.
+func (l *load) count(ctx context.Context, took time.Duration, err error) {
+	if ctx.Err() != nil {
+		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -236,47 +270,78 @@ func (l *load) ask(ctx context.Context, since time.Time) {
 	}
 }
 
-// flatOut has workers ask without pause, and returns the answers per second.
-func (l *load) flatOut(ctx context.Context, d time.Duration) float64 {
-	l.took = nil
+// failure is that of the calls.
+func (l *load) failure() error {
+	if l.first == nil {
+		return nil
+	}
+	return fmt.Errorf("%d calls failed, the first: %w", l.failed, l.first)
+}
+
+// flatOut has workers ask without pause, and returns the answers per second. A machine that shares its processors has
+// more of them in one moment than in the next: what a share is of has to be found out right before.
+func (l *load) flatOut(ctx context.Context) float64 {
 	start := time.Now()
+	var answered atomic.Int64
 	var all sync.WaitGroup
 	for range workers {
 		all.Go(func() {
-			for ctx.Err() == nil && time.Since(start) < d {
-				l.ask(ctx, time.Now())
+			for ctx.Err() == nil && time.Since(start) < looking {
+				if _, err := l.ask(ctx, start); err != nil {
+					l.count(ctx, 0, err)
+				}
+				answered.Add(1)
 			}
 		})
 	}
 	all.Wait()
-	n := len(l.took)
-	l.took = nil
-	return float64(n) / time.Since(start).Seconds()
+	most := float64(answered.Load()) / time.Since(start).Seconds()
+	l.most = append(l.most, most)
+	return most
 }
 
-// steady asks at random times, so many a second, whether or not the answers keep up. Go's timers are late by up to a
-// millisecond when little goes on, and what was due meanwhile is then asked at once.
+// begin asks until stop, which waits for the calls in progress.
+func (l *load) begin(ctx context.Context, perSecond float64) (stop func()) {
+	until, cancel := context.WithCancel(ctx)
+	var loading sync.WaitGroup
+	loading.Go(func() { l.asking(ctx, until, perSecond) })
+	return func() {
+		cancel()
+		loading.Wait()
+	}
+}
+
+// steady asks for so long.
 func (l *load) steady(ctx context.Context, d time.Duration, perSecond float64) {
-	l.took = nil
+	until, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	l.asking(ctx, until, perSecond)
+}
+
+// asking asks at random times, so many a second, whether or not the answers keep up, until the second context ends.
+// Go's timers are late by up to a millisecond when little goes on, and what was due meanwhile is then asked at once.
+func (l *load) asking(ctx, until context.Context, perSecond float64) {
 	var all sync.WaitGroup
-	start := time.Now()
-	for due := start; due.Sub(start) < d; due = due.Add(time.Duration(rand.ExpFloat64() / perSecond * 1e9)) {
+	defer all.Wait()
+	for due := time.Now(); ; due = due.Add(time.Duration(rand.ExpFloat64() / perSecond * 1e9)) {
 		if wait := time.Until(due); wait > 0 {
 			select {
 			case <-time.After(wait):
-			case <-ctx.Done():
+			case <-until.Done():
 			}
 		}
-		if ctx.Err() != nil {
-			break
+		if until.Err() != nil {
+			return
 		}
 		now := time.Now()
-		all.Go(func() { l.ask(ctx, now) })
+		all.Go(func() {
+			took, err := l.ask(ctx, now)
+			l.count(ctx, took, err)
+		})
 	}
-	all.Wait()
 }
 
-// told is the latencies of the last load.
+// told is the latencies since again.
 func (l *load) told() string {
 	slices.Sort(l.took)
 	at := func(share float64) time.Duration {
@@ -285,31 +350,26 @@ func (l *load) told() string {
 		}
 		return l.took[int(share*float64(len(l.took)-1))].Round(10 * time.Microsecond)
 	}
-	return fmt.Sprintf("%d answers, p50 %v, p99 %v, %d failed", len(l.took), at(.5), at(.99), l.failed)
+	return fmt.Sprintf("%d answers, p50 %v, p99 %v, %d failed; the most was %.0f to %.0f a second", len(l.took), at(.5), at(.99), l.failed,
+		slices.Min(l.most), slices.Max(l.most))
 }
 
-// loopback serves on a port of this machine, and returns a connection to it.
-func loopback(s *word2vec.Server) (grpc.ClientConnInterface, func() error, error) {
-	server, err := rpc.NewServer(rpc.ServerOptions{})
+// loopback serves on a port of this machine, addr.
+func loopback(s *word2vec.Server) (addr string, stop func() error, err error) {
+	server, err := rpc.NewServer(rpc.ServerOptions{Operators: []string{word2vecpb.Word2Vec_Reload_FullMethodName}})
 	if err != nil {
-		return nil, nil, err
+		return "", nil, err
 	}
 	word2vec.Register(server, s)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, nil, err
+		return "", nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(ctx, ln) }()
-	conn, err := rpc.Dial(ln.Addr().String(), rpc.DialOptions{})
-	if err != nil {
+	return ln.Addr().String(), func() error {
 		cancel()
-		return nil, nil, errors.Join(err, <-ended)
-	}
-	return conn, func() error {
-		err := conn.Close()
-		cancel()
-		return errors.Join(err, <-ended)
+		return <-ended
 	}, nil
 }
