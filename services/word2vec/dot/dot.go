@@ -71,6 +71,9 @@ func oneGo(a, b []float32) float32 {
 
 // Above is the index of the first of x that is above than, or len(x) if none is.
 func Above(x []float32, than float32) int {
+	if len(x) > 0 && x[0] > than { // as nearly all are at the beginning of a search
+		return 0
+	}
 	i := 0
 	if whole := len(x) / Lane * Lane; whole > 0 && kernels() {
 		if i = aboveKernel(&x[0], whole/Lane, than); i < whole {
@@ -142,18 +145,23 @@ func Encode(codes []int8, x []float32) (scale float32) {
 func Widen(q []int16, x []float32) {
 	scale := step(x, maxQuery)
 	clear(q)
+	if !(scale > 0) {
+		return
+	}
 	for i, value := range x {
-		if scale > 0 {
-			q[i] = int16(math.RoundToEven(float64(value / scale)))
-		}
+		q[i] = int16(int32(float32(value/scale)+rounding) - rounding)
 	}
 }
 
+// rounding is added to a number below 2²² and taken away again to round it, to even when it is halfway: behind it a
+// float32 has no more bits. That is what math.RoundToEven does, in a tenth of the time.
+const rounding = 3 << 22
+
 // step is what one whole number stands for if the largest value of x is to be most of them.
 func step(x []float32, most int) float32 {
-	var largest float32
+	var largest uint32 // positive numbers are in the order of their bits
 	for _, value := range x {
-		largest = max(largest, value, -value)
+		largest = max(largest, math.Float32bits(value)&^(1<<31))
 	}
-	return largest / float32(most)
+	return math.Float32frombits(largest) / float32(most)
 }
