@@ -88,21 +88,20 @@ func New(s Store, o Options) (*Cache, error) {
 	}
 	c := &Cache{store: s, options: o, seed: maphash.MakeSeed()}
 	var err error
-	if c.rows, err = newEntries(o.Bytes, o.Keep); err != nil {
+	if c.rows, err = newEntries(o.Bytes); err != nil {
 		return nil, err
 	}
-	if c.outlines, err = newEntries(o.Bytes/4, o.Keep); err != nil {
+	if c.outlines, err = newEntries(o.Bytes / 4); err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
-func newEntries(size uint64, keep time.Duration) (*otter.Cache[store.Key, entry], error) {
+func newEntries(size uint64) (*otter.Cache[store.Key, entry], error) {
 	entries, err := otter.New(&otter.Options[store.Key, entry]{
-		MaximumWeight:    size,
-		Weigher:          weigh,
-		ExpiryCalculator: otter.ExpiryWriting[store.Key, entry](keep),
-		Executor:         func(upkeep func()) { upkeep() }, // a goroutine for it would cost more than it does
+		MaximumWeight: size, // and no expiry, whose upkeep every look would pay for: an entry's time says it
+		Weigher:       weigh,
+		Executor:      func(upkeep func()) { upkeep() }, // a goroutine for it would cost more than it does
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making row cache: %w", err)
@@ -163,9 +162,14 @@ func (c *Cache) Peek(key store.Key, now time.Time) (row store.Row, ok bool) {
 	return kept.row, ok
 }
 
+// peek is what is kept and may still stand in, and whether it is taken as it is.
 func (c *Cache) peek(key store.Key, now time.Time) (kept entry, young bool) {
 	kept, known := c.rows.GetIfPresent(key)
-	return kept, known && now.Sub(kept.at) <= c.options.Age
+	age := now.Sub(kept.at)
+	if !known || age > c.options.Keep {
+		return entry{}, false
+	}
+	return kept, age <= c.options.Age
 }
 
 func (c *Cache) load(ctx context.Context, key store.Key) (row store.Row, err error) {

@@ -310,6 +310,11 @@ func TestStoreAway(t *testing.T) {
 			t.Errorf("hanging: %v, %v", row, err)
 		}
 		time.Sleep(time.Minute) // the read that nobody awaits any more ends by itself
+		s.set(func(s *rows) { s.err, s.gate = away, nil })
+		time.Sleep(10 * time.Minute)
+		if row, err = c.Read(t.Context(), key, 1); !errors.Is(err, away) || len(row.Cells) != 0 {
+			t.Errorf("failing, when the row is too old to stand in: %v, %v", row, err)
+		}
 	})
 }
 
