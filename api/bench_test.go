@@ -93,7 +93,8 @@ type contender struct {
 	cpu    time.Duration
 }
 
-// phone is a connection to a contender, and what it asks.
+// phone is a connection to a contender, and what it asks. It is as little as it can be, so that what is measured is the
+// server.
 type phone struct {
 	request []byte
 	conn    net.Conn
@@ -157,8 +158,8 @@ func (c *contender) turn(b *testing.B, requests int) {
 	for _, p := range c.phones {
 		all.Go(func() {
 			for range requests {
-				if status := p.send(b); status != c.status {
-					b.Errorf("%s: status %d", c.name, status)
+				if status, err := p.send(); err != nil || status != c.status {
+					b.Errorf("%s: status %d, %v", c.name, status, err)
 					return
 				}
 			}
@@ -254,38 +255,48 @@ func onDisk(b *testing.B, s *rows) api.Rows {
 	return disk
 }
 
-// dial starts the contender's server and connects phones. A phone is as little as it can be, so that what is measured is
-// the server.
-func (c *contender) dial(b *testing.B, phones int) {
+// serve starts the contender's server, and returns where it is and what to send there.
+func (c *contender) serve(b *testing.B) (addr string, request []byte) {
 	server := httptest.NewServer(c.handler)
 	b.Cleanup(server.Close)
-	request := []byte("GET " + homeTarget + " HTTP/1.1\r\nHost: homefeed\r\n")
+	request = []byte("GET " + homeTarget + " HTTP/1.1\r\nHost: homefeed\r\n")
 	for i := 0; i+1 < len(c.headers); i += 2 {
 		request = fmt.Appendf(request, "%s: %s\r\n", c.headers[i], c.headers[i+1])
 	}
-	request = append(request, "\r\n"...)
+	return server.Listener.Addr().String(), append(request, "\r\n"...)
+}
+
+// dial starts the contender's server and connects phones.
+func (c *contender) dial(b *testing.B, phones int) {
+	addr, request := c.serve(b)
 	for range phones {
-		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		p, err := newPhone(addr, request)
 		if err != nil {
 			b.Fatal(err)
 		}
-		b.Cleanup(func() { _ = conn.Close() })
-		c.phones = append(c.phones, &phone{request: request, conn: conn, answers: bufio.NewReaderSize(conn, 128<<10)})
+		b.Cleanup(func() { _ = p.conn.Close() })
+		c.phones = append(c.phones, p)
 	}
 }
 
+func newPhone(addr string, request []byte) (*phone, error) {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return &phone{request: request, conn: conn, answers: bufio.NewReaderSize(conn, 128<<10)}, nil
+}
+
 // send sends the request and reads the answer.
-func (p *phone) send(b *testing.B) (status int) {
+func (p *phone) send() (status int, err error) {
 	if _, err := p.conn.Write(p.request); err != nil {
-		b.Error(err)
-		return 0
+		return 0, err
 	}
 	length := 0
 	for {
 		line, err := p.answers.ReadSlice('\n')
 		if err != nil {
-			b.Error(err)
-			return 0
+			return 0, err
 		}
 		if len(line) == 2 {
 			break
@@ -297,11 +308,14 @@ func (p *phone) send(b *testing.B) (status int) {
 			length, _ = strconv.Atoi(string(bytes.TrimSpace(value)))
 		}
 	}
-	if _, err := p.answers.Discard(length); err != nil || (length > 0) != (status != http.StatusNotModified) {
-		b.Errorf("status %d, %d bytes: %v", status, length, err)
+	if _, err := p.answers.Discard(length); err != nil {
+		return 0, err
+	}
+	if (length > 0) != (status != http.StatusNotModified) {
+		return 0, fmt.Errorf("status %d, %d bytes", status, length)
 	}
 	p.body = length
-	return status
+	return status, nil
 }
 
 // BenchmarkHandler is what homefeed's own code costs, without a connection.
